@@ -1,0 +1,1 @@
+"""Latchwork: issue, verify, limit, meter and explain access to any API."""

@@ -1,0 +1,1 @@
+"""One package per noun; each knows no framework and no driver."""

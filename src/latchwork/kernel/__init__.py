@@ -1,0 +1,1 @@
+"""What every part stands on: faults, ids, clock, principal, secrets, SQL engines. Knows no domain."""

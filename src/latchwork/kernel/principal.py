@@ -1,0 +1,48 @@
+"""Who is calling, and what they may do."""
+
+from dataclasses import dataclass
+
+from latchwork.kernel.faults import InsufficientPermissions
+
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of one request: a root key of one workspace.
+
+    `subject_id` and `subject_name` name the key for the audit log. `permissions` are tuples such as
+    `api.*.create_key`; `*` alone grants everything in the workspace.
+    """
+
+    workspace_id: str
+    subject_id: str
+    subject_name: str | None
+    permissions: frozenset[str]
+    remote_ip: str
+    user_agent: str
+    request_id: str
+    subject_type: str = "key"
+    expires_ms: int | None = None
+
+    def may(self, resource: str, resource_id: str, action: str) -> bool:
+        """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`."""
+        held = self.permissions
+        return (
+            EVERYTHING in held
+            or f"{resource}.*.{action}" in held
+            or (resource_id != "*" and f"{resource}.{resource_id}.{action}" in held)
+        )
+
+    def must(self, resource: str, resource_id: str, action: str) -> None:
+        """Raise `InsufficientPermissions`, naming what would do, unless `may` says yes."""
+        if not self.may(resource, resource_id, action):
+            raise InsufficientPermissions(lacking(resource, resource_id, action))
+
+
+def lacking(resource: str, resource_id: str, action: str) -> str:
+    """The public sentence of a denial: what is missing, never what the caller holds."""
+    wildcard = f"{resource}.*.{action}"
+    if resource_id == "*":
+        return f"Missing permission: '{wildcard}'"
+    return f"Missing one of these permissions: {wildcard} or {resource}.{resource_id}.{action}"

@@ -1,0 +1,1 @@
+"""One package per dialect of the wire; none imports another."""
