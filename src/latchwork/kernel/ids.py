@@ -4,7 +4,8 @@ import secrets
 import time
 from collections.abc import Iterator
 
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in ASCII order, so text sorts as numbers
+# In ASCII order, so that text sorts as the numbers do.
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _TIME_CHARS = 8  # 62**8 ms reach past the year 8000
 _RANDOM_CHARS = 14  # 83 bits

@@ -1,0 +1,32 @@
+"""The audit log, a hash chain per workspace, and the head of each chain."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table
+
+from latchwork.kernel.sql.schema import Digest, Id, Json, Millis, Words, metadata
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, nullable=False, unique=True),
+    Column("time_ms", Millis, nullable=False),
+    Column("event", Id, nullable=False),
+    Column("display", Words, nullable=False),
+    Column("actor", Json, nullable=False),
+    Column("remote_ip", Words, nullable=False),
+    Column("user_agent", Words, nullable=False),
+    Column("correlation_id", Id, nullable=False),
+    Column("resources", Json, nullable=False),
+    Column("previous_digest", Digest, nullable=False),
+    Column("digest", Digest, nullable=False),
+    Index("ix_audit_log_workspace_id_time_ms", "workspace_id", "time_ms"),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("digest", Digest, nullable=False),
+)

@@ -1,0 +1,75 @@
+"""APIs, their keyspaces, and the keys in them."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table
+
+from latchwork.kernel.sql.schema import Digest, Id, Json, Millis, Words, metadata
+
+keyspaces = Table(
+    "keyspaces",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
+    Column("default_prefix", Id),
+    Column("default_byte_length", Integer),
+    Column("store_encrypted_keys", Boolean, nullable=False),
+    Column("created_at_ms", Millis, nullable=False),
+)
+
+apis = Table(
+    "apis",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
+    Column("keyspace_id", Id, ForeignKey("keyspaces.id"), nullable=False, unique=True),
+    Column("name", Words, nullable=False),
+    Column("delete_protection", Boolean, nullable=False),
+    Column("ip_whitelist", Json, nullable=False),
+    Column("analytics", Id, nullable=False),
+    Column("stale_ok_s", Integer, nullable=False),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("updated_at_ms", Millis),
+    Column("deleted_at_ms", Millis),
+    Index("ix_apis_workspace_id_id", "workspace_id", "id"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
+    Column("for_workspace_id", Id, ForeignKey("workspaces.id")),  # set on root keys: whom they act for
+    Column("keyspace_id", Id, ForeignKey("keyspaces.id"), nullable=False),
+    Column("lineage_id", Id, nullable=False),
+    Column("digest", Digest, nullable=False, unique=True),  # SHA-256 of the whole key
+    Column("start", Id, nullable=False),
+    Column("name", Words),
+    Column("identity_id", Id, ForeignKey("identities.id")),
+    Column("meta", Json),
+    Column("enabled", Boolean, nullable=False),
+    Column("expires_at_ms", Millis),
+    Column("ip_whitelist", Json, nullable=False),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("updated_at_ms", Millis),
+    Column("deleted_at_ms", Millis),
+    Index("ix_keys_keyspace_id_id", "keyspace_id", "id"),
+    Index("ix_keys_identity_id", "identity_id"),
+    Index("ix_keys_for_workspace_id", "for_workspace_id"),
+)
+
+key_permissions = Table(
+    "key_permissions",
+    metadata,
+    Column("key_id", Id, ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("permission_id", Id, ForeignKey("permissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", Id, nullable=False),
+    Index("ix_key_permissions_permission_id", "permission_id"),
+)
+
+key_roles = Table(
+    "key_roles",
+    metadata,
+    Column("key_id", Id, ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("role_id", Id, ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", Id, nullable=False),
+    Index("ix_key_roles_role_id", "role_id"),
+)

@@ -1,0 +1,39 @@
+"""Permissions and roles, and which role holds what."""
+
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
+
+from latchwork.kernel.sql.schema import Id, Millis, Words, metadata
+
+permissions = Table(
+    "permissions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
+    Column("slug", Id, nullable=False),
+    Column("slug_folded", Id, nullable=False),  # unique without regard to case
+    Column("name", Words, nullable=False),
+    Column("description", Words),
+    Column("created_at_ms", Millis, nullable=False),
+    UniqueConstraint("workspace_id", "slug_folded"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("name_folded", Words, nullable=False),
+    Column("description", Words),
+    Column("created_at_ms", Millis, nullable=False),
+    UniqueConstraint("workspace_id", "name_folded"),
+)
+
+role_permissions = Table(
+    "role_permissions",
+    metadata,
+    Column("role_id", Id, ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True),
+    Column("permission_id", Id, ForeignKey("permissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", Id, nullable=False),
+    Index("ix_role_permissions_permission_id", "permission_id"),
+)

@@ -1,0 +1,49 @@
+"""The port: units of work as re-runnable functions of a connection."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+Unit = Callable[[Connection], T]
+
+
+class Database(Protocol):
+    """Runs units of work. A unit is synchronous, does nothing but SQL, and may be run again.
+
+    `write` returns after the unit is durably committed; when it raises, nothing of the unit stays.
+    `read` sees every write that was acknowledged before it began.
+    """
+
+    url: str
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date; raises `SchemaTooNew` or `DatabaseUnreachable`."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued, then disconnect."""
+        ...
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run `unit` in a transaction and commit it; its own exceptions pass through."""
+        ...
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run `unit` in a read-only transaction."""
+        ...
+
+
+class DatabaseUnreachable(Exception):
+    """The database cannot be opened; the message says which and why, without credentials."""
+
+
+def open_database(url: str) -> Database:
+    """The adapter for `url`: `sqlite:///path` or `postgresql://…`; not yet opened."""
+    from latchwork.kernel.sql.postgres import PostgresDatabase
+    from latchwork.kernel.sql.sqlite import SqliteDatabase
+
+    if url.startswith("sqlite:///"):
+        return SqliteDatabase(url.removeprefix("sqlite:///"))
+    return PostgresDatabase(url)

@@ -1,0 +1,82 @@
+"""PostgreSQL through asyncpg: serialisable writes, run again when they collide."""
+
+import asyncio
+import random
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from latchwork.kernel.faults import Unavailable
+from latchwork.kernel.sql import migrate
+from latchwork.kernel.sql.database import DatabaseUnreachable, Unit
+
+T = TypeVar("T")
+_COLLISIONS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_TRIES = 12
+
+
+class PostgresDatabase:
+    """A database of a PostgreSQL server (15 or newer).
+
+    The writes of one process queue in one lane: units of one workspace extend one audit chain, so
+    running them side by side would only make them collide.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.url = parsed.render_as_string(hide_password=True)
+        self._engine: AsyncEngine = create_async_engine(
+            parsed.set(drivername="postgresql+asyncpg"), pool_size=8, max_overflow=0, pool_pre_ping=True
+        )
+        self._lane = asyncio.Lock()
+
+    async def open(self) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(migrate.upgrade_on)
+        except (OSError, DBAPIError) as error:
+            raise DatabaseUnreachable(f"{self.url} cannot be opened: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def write(self, unit: Unit[T]) -> T:
+        async with self._lane:
+            for attempt in range(_TRIES):
+                try:
+                    return await self._once(unit, "SERIALIZABLE")
+                except DBAPIError as error:
+                    if _state(error) not in _COLLISIONS:
+                        raise Unavailable(private=_reason(error)) from error
+                await asyncio.sleep(random.random() * 0.002 * 2**attempt)  # noqa: S311 - jitter
+        raise Unavailable(private=f"gave up after {_TRIES} collisions")
+
+    async def read(self, unit: Unit[T]) -> T:
+        try:
+            return await self._once(unit, "REPEATABLE READ")
+        except (OSError, DBAPIError) as error:
+            raise Unavailable(private=_reason(error)) from error
+
+    async def _once(self, unit: Unit[T], isolation: str) -> T:
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level=isolation)
+            async with connection.begin():
+                return await connection.run_sync(unit)
+
+    async def is_alone(self) -> bool:
+        """Take the lock that says "one process without Redis"; false when another process holds it."""
+        self._guard = await self._engine.connect()
+        held = await self._guard.execute(text("SELECT pg_try_advisory_lock(hashtext('latchwork'))"))
+        return bool(held.scalar_one())
+
+
+def _state(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+
+
+def _reason(error: Exception) -> str:
+    origin = getattr(error, "orig", None) or error
+    return f"{type(origin).__name__}: {origin}"
