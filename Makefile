@@ -1,0 +1,37 @@
+# What can be done here; `make` alone lists it. The steps themselves are in scripts/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup run demo test check format bench
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Build .venv from the lock (needs Python 3.11 or newer; the program is .venv/bin/latchwork)
+
+$(READY): pyproject.toml uv.lock scripts/setup.sh
+	@bash scripts/setup.sh
+	@touch $@
+
+run: setup ## Set up and start the server; options in ARGS="--port 9000"
+	@$(BIN)/latchwork serve $(ARGS)
+
+demo: setup ## Play the story: create a key, verify it, run out of credits, hit a limit, explain why
+	@$(BIN)/python scripts/demo.py $(ARGS)
+
+test: setup ## Run every test, with coverage; one part with ARGS="tests/domains -k credits"
+	@bash scripts/services.sh postgresql
+	@bash scripts/test.sh $(ARGS)
+
+check: setup ## Lint, format, types, import contracts, and the lock in step with pyproject.toml
+	@bash scripts/check.sh
+
+format: setup ## Put the sources into the shape that `make check` asks for
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: setup ## Measure speed against the goals (ten minutes at most); some with FIGURES="s01 s02"
+	@bash scripts/services.sh wrk
+	@$(BIN)/python -m benchmarks $(FIGURES)

@@ -1,0 +1,75 @@
+"""Fixtures for everybody: fresh, migrated databases on both engines."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from latchwork.kernel.sql import Database, PostgresDatabase, SqliteDatabase
+from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL cluster for the whole session; started only when a test asks for it."""
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of a PostgreSQL database with nothing in it."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    """The name of a migrated database that others are copied from."""
+    name = postgres.create()
+    on_a_loop_of_its_own(_migrate(PostgresDatabase(postgres.url(name))))
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, migrated_postgres: str) -> Iterator[str]:
+    """The URL of a fresh, migrated PostgreSQL database."""
+    name = postgres.create(template=migrated_postgres)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that others are copied from."""
+    path = tmp_path_factory.mktemp("migrated") / "latchwork.db"
+    on_a_loop_of_its_own(_migrate(SqliteDatabase(path)))
+    return path
+
+
+@pytest.fixture
+def sqlite_path(migrated_sqlite: Path, tmp_path: Path) -> Path:
+    """A fresh, migrated SQLite file."""
+    path = tmp_path / "latchwork.db"
+    shutil.copy(migrated_sqlite, path)
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """A fresh, migrated, open database: the test runs once on SQLite and once on PostgreSQL."""
+    opened: Database
+    if request.param == "sqlite":
+        opened = SqliteDatabase(request.getfixturevalue("sqlite_path"))
+    else:
+        opened = PostgresDatabase(request.getfixturevalue("postgres_url"))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def _migrate(database: Database) -> None:
+    await database.open()
+    await database.close()

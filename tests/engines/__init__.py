@@ -1,0 +1,1 @@
+"""Engines that the tests start themselves, and stop by their process ids."""

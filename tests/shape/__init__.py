@@ -1,0 +1,1 @@
+"""Rules about the sources themselves that no other tool can state."""
