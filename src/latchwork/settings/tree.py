@@ -1,0 +1,155 @@
+"""Every setting there is, with its default, what it takes and what it does."""
+
+# ruff: noqa: RUF009 - `_setting` makes a field, as dataclasses.field does
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from latchwork.settings.kinds import (
+    Kind,
+    Secret,
+    choice,
+    hosts,
+    networks,
+    path,
+    postgres_url,
+    seconds,
+    secret,
+    text,
+    whole,
+    yes_or_no,
+)
+
+PREFIX = "LATCHWORK_"
+
+
+def _setting(default: object, kind: Kind, about: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "about": about})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyticsSettings:
+    """What is kept of answered verifications and limits."""
+
+    enabled: bool = _setting(True, yes_or_no, "Record every verification and limit for the analytics.")
+    buffer_events: int = _setting(
+        100_000, whole(100, 10_000_000), "Events held in memory until written; more are dropped and counted."
+    )
+    spool_max_bytes: int = _setting(
+        268_435_456, whole(1_048_576, 1 << 50), "Size on disk of events not yet in the analytics database."
+    )
+    retention_days: int = _setting(90, whole(1, 36_500), "Days after which events are deleted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What one client may take of the server."""
+
+    max_body_bytes: int = _setting(
+        1_048_576,
+        whole(1024, 1 << 30),
+        "Largest request body; procedures that take many things at once accept ten times as much.",
+    )
+    header_deadline_s: float = _setting(
+        10.0, seconds(0.1, 3600), "Seconds in which a request's head must arrive."
+    )
+    body_deadline_s: float = _setting(
+        30.0, seconds(0.1, 3600), "Seconds in which a request's body must arrive."
+    )
+    keep_alive_s: float = _setting(75.0, seconds(0.1, 86_400), "Seconds an idle connection is kept open.")
+    max_connections: int = _setting(
+        10_000, whole(1, 1_000_000), "Connections served at the same time; further ones are refused."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is said on standard error."""
+
+    level: str = _setting(
+        "info", choice("debug", "info", "warning", "error"), "The least severe message logged."
+    )
+    format: str = _setting("text", choice("text", "json"), "Lines for people, or one JSON object a line.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set; made by `load`, or directly in tests."""
+
+    host: str = _setting("127.0.0.1", text("an address or a host name"), "The address to listen on.")
+    port: int = _setting(8765, whole(0, 65_535), "The port to listen on; 0 takes a free one.")
+    data_dir: Path = _setting(
+        Path("latchwork-data"),
+        path,
+        "The directory of the databases; one server or command owns it at a time.",
+    )
+    database_url: Secret | None = _setting(
+        None, postgres_url, "A PostgreSQL database; without it the state is in SQLite in the data directory."
+    )
+    bootstrap_root_key: Secret | None = _setting(
+        None, secret(32), "A root key with every permission that exists after every start."
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), networks, "Networks whose X-Forwarded-For is believed when the client's address is told."
+    )
+    trusted_hosts: tuple[str, ...] = _setting(
+        (), hosts, "Host names that requests may be addressed to; empty allows all."
+    )
+    docs: str = _setting(
+        "public",
+        choice("public", "admin", "off"),
+        "Who sees the reference page and the OpenAPI documents: everyone, holders of a root key, or nobody.",
+    )
+    test_clock: bool = _setting(
+        False, yes_or_no, "Let requests set the time by X-Test-Time; refused unless bound to loopback."
+    )
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+
+
+class Declared(NamedTuple):
+    """One setting as declared: its dotted name, and what it takes and does."""
+
+    name: str
+    kind: Kind
+    default: object
+    about: str
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return PREFIX + self.name.upper().replace(".", "__")
+
+
+def declared() -> Iterator[Declared]:
+    """Every setting, in the order of declaration."""
+    yield from _walk(Settings, "")
+
+
+def value_of(settings: Settings, name: str) -> object:
+    """The value of a setting by its dotted name."""
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to `host` can be reached from this machine only."""
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _walk(tree: type, prefix: str) -> Iterator[Declared]:
+    for each in fields(tree):
+        if is_dataclass(each.default):
+            yield from _walk(type(each.default), f"{prefix}{each.name}.")
+        else:
+            yield Declared(prefix + each.name, each.metadata["kind"], each.default, each.metadata["about"])

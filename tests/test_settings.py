@@ -1,0 +1,262 @@
+"""What can be set, from where, and what refuses to start."""
+
+from pathlib import Path
+
+import pytest
+
+from latchwork.settings import Secret, Settings, SettingsError, declared, is_loopback, load, value_of
+
+A_KEY = "0f3c9a7e5b1d8264f0a1c2e3d4b5a697"
+
+
+def settings_of(directory: Path, environ: dict[str, str] | None = None, **flags: object) -> Settings:
+    return load(environ or {}, flags=flags, directory=directory).settings
+
+
+def refusal_of(directory: Path, environ: dict[str, str] | None = None, **flags: object) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings_of(directory, environ, **flags)
+    return str(caught.value)
+
+
+def test_without_anything_given_every_setting_has_its_default(tmp_path: Path) -> None:
+    loaded = load({}, directory=tmp_path)
+    assert loaded.settings == Settings()
+    assert set(loaded.sources.values()) == {"default"}
+
+
+def test_a_flag_wins_over_the_environment_the_environment_over_the_file_the_file_over_the_default(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "latchwork.toml").write_text('port = 1\nhost = "::1"\ndocs = "off"\n')
+    environ = {"LATCHWORK_PORT": "2", "LATCHWORK_HOST": "127.0.0.2"}
+    loaded = load(environ, flags={"port": 3}, directory=tmp_path)
+    settings = loaded.settings
+    assert (settings.port, settings.host, settings.docs) == (3, "127.0.0.2", "off")
+    assert loaded.sources["port"] == "flag"
+    assert loaded.sources["host"] == "LATCHWORK_HOST"
+    assert loaded.sources["docs"] == str(tmp_path / "latchwork.toml")
+    assert loaded.sources["log.level"] == "default"
+
+
+def test_a_flag_of_none_is_a_flag_not_given(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, {"LATCHWORK_PORT": "2"}, port=None).port == 2
+
+
+def test_a_group_is_two_underscores_in_the_environment_and_a_table_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "latchwork.toml").write_text('[log]\nlevel = "debug"\n[analytics]\nenabled = false\n')
+    settings = settings_of(tmp_path, {"LATCHWORK_ANALYTICS__RETENTION_DAYS": "7"})
+    assert settings.log.level == "debug"
+    assert (settings.analytics.enabled, settings.analytics.retention_days) == (False, 7)
+
+
+def test_the_file_is_the_one_asked_for_by_flag_then_by_environment(tmp_path: Path) -> None:
+    for name, port in (("latchwork.toml", 1), ("mine.toml", 2), ("other.toml", 3)):
+        (tmp_path / name).write_text(f"port = {port}\n")
+    environ = {"LATCHWORK_CONFIG": str(tmp_path / "mine.toml")}
+    assert load(environ, directory=tmp_path).settings.port == 2
+    assert load(environ, config=tmp_path / "other.toml", directory=tmp_path).settings.port == 3
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, {"LATCHWORK_DATABASE_URL": "", "LATCHWORK_PORT": ""}) == Settings()
+
+
+def test_variables_of_other_programs_are_none_of_our_business(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, {"HOME": "/root", "LATCHWORKER": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("LATCHWORK_PROT", "LATCHWORK_PORT"),
+        ("LATCHWORK_BOOTSTRAP_KEY", "LATCHWORK_BOOTSTRAP_ROOT_KEY"),
+        ("LATCHWORK_ANALYTICS_ENABLED", "LATCHWORK_ANALYTICS__ENABLED"),
+    ],
+)
+def test_an_unknown_variable_is_refused_and_the_nearest_name_told(
+    tmp_path: Path, variable: str, nearest: str
+) -> None:
+    assert refusal_of(tmp_path, {variable: "x"}) == f"{variable} is not a setting; the nearest is {nearest}."
+
+
+def test_an_unknown_name_in_the_file_is_refused_and_the_nearest_name_told(tmp_path: Path) -> None:
+    file = tmp_path / "latchwork.toml"
+    file.write_text('[log]\nlevels = "debug"\n')
+    assert refusal_of(tmp_path) == f"{file}: log.levels is not a setting; the nearest is log.level."
+
+
+def test_a_table_where_a_value_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latchwork.toml").write_text("[port]\nnumber = 1\n")
+    assert "port.number is not a setting" in refusal_of(tmp_path)
+
+
+def test_a_value_where_a_table_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latchwork.toml").write_text('log = "debug"\n')
+    assert "log is not a setting; the nearest is log." in refusal_of(tmp_path)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    told = refusal_of(tmp_path, {"LATCHWORK_PORT": "x", "LATCHWORK_DOCS": "some", "LATCHWORK_NOPE": "1"})
+    assert len(told.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "right"),
+    [
+        ("LATCHWORK_HOST", " ", "an address or a host name"),
+        ("LATCHWORK_PORT", "http", "a whole number from 0 to 65535"),
+        ("LATCHWORK_PORT", "65536", "a whole number from 0 to 65535"),
+        ("LATCHWORK_PORT", "80.5", "a whole number from 0 to 65535"),
+        ("LATCHWORK_DATA_DIR", " ", "a path"),
+        ("LATCHWORK_DOCS", "private", "public, admin or off"),
+        ("LATCHWORK_TEST_CLOCK", "maybe", "true or false"),
+        ("LATCHWORK_TRUSTED_PROXIES", "10.0.0.0/33", "networks such as 10.0.0.0/8, separated by commas"),
+        (
+            "LATCHWORK_TRUSTED_HOSTS",
+            "https://a.example",
+            "host names without scheme or port, separated by commas",
+        ),
+        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "nan", "seconds from 0.1 to 86400"),
+        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "inf", "seconds from 0.1 to 86400"),
+        ("LATCHWORK_SERVER__HEADER_DEADLINE_S", "0", "seconds from 0.1 to 3600"),
+        ("LATCHWORK_LOG__FORMAT", "xml", "text or json"),
+    ],
+)
+def test_a_wrong_value_names_the_setting_and_what_would_be_right(
+    tmp_path: Path, variable: str, value: str, right: str
+) -> None:
+    assert refusal_of(tmp_path, {variable: value}) == f"{variable} must be {right}, not {value}."
+
+
+@pytest.mark.parametrize(
+    "line", ["port = true", "port = [1]", "port = 1.5", "port = 1979-05-27", "port = inf"]
+)
+def test_a_value_of_the_wrong_type_in_the_file_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "latchwork.toml").write_text(line)
+    assert "port must be a whole number from 0 to 65535, not " in refusal_of(tmp_path)
+
+
+def test_a_wrong_flag_is_called_by_the_flag(tmp_path: Path) -> None:
+    assert refusal_of(tmp_path, port=-1).startswith("--port must be a whole number")
+
+
+@pytest.mark.parametrize("word", ["true", "1", "YES", "on"])
+def test_a_switch_is_on_by_any_usual_word(tmp_path: Path, word: str) -> None:
+    assert settings_of(tmp_path, {"LATCHWORK_TEST_CLOCK": word}).test_clock
+
+
+@pytest.mark.parametrize("word", ["false", "0", "No", "off"])
+def test_a_switch_is_off_by_any_usual_word(tmp_path: Path, word: str) -> None:
+    assert not settings_of(tmp_path, {"LATCHWORK_ANALYTICS__ENABLED": word}).analytics.enabled
+
+
+def test_lists_are_separated_by_commas_or_are_lists_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "latchwork.toml").write_text('trusted_hosts = ["A.example", "b.example"]\n')
+    settings = settings_of(tmp_path, {"LATCHWORK_TRUSTED_PROXIES": "10.0.0.1, fd00::/8,"})
+    assert settings.trusted_proxies == ("10.0.0.1/32", "fd00::/8")
+    assert settings.trusted_hosts == ("a.example", "b.example")
+
+
+def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latchwork.toml").write_text("trusted_proxies = [1]\n")
+    assert "trusted_proxies must be networks" in refusal_of(tmp_path)
+
+
+def test_a_directory_may_begin_with_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert settings_of(tmp_path, {"LATCHWORK_DATA_DIR": "~/keys"}).data_dir == Path("/home/ada/keys")
+
+
+def test_a_file_that_was_asked_for_and_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: No such file or directory"):
+        load({}, config=tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff"])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "latchwork.toml").write_bytes(content)
+    assert "is not valid TOML" in refusal_of(tmp_path)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_a_test_clock_is_allowed_on_loopback(tmp_path: Path, host: str) -> None:
+    assert settings_of(tmp_path, {"LATCHWORK_TEST_CLOCK": "1", "LATCHWORK_HOST": host}).test_clock
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "keys.example", "127.keys.example"])
+def test_a_test_clock_is_refused_where_others_can_reach_it(tmp_path: Path, host: str) -> None:
+    told = refusal_of(tmp_path, {"LATCHWORK_TEST_CLOCK": "1", "LATCHWORK_HOST": host})
+    assert "LATCHWORK_HOST must be a loopback address" in told
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (A_KEY[:31], "must be a secret of 32 characters or more"),
+        (A_KEY + " ", "without spaces"),
+        (A_KEY + "\n", "printable"),
+        (A_KEY + "é", "printable ASCII"),
+        ("changeme" * 4, "is a sample"),
+        ("REPLACE-ME-with-32-characters-or-more", "is a sample"),
+    ],
+)
+def test_a_weak_or_sample_root_key_is_refused_without_being_repeated(
+    tmp_path: Path, value: str, why: str
+) -> None:
+    told = refusal_of(tmp_path, {"LATCHWORK_BOOTSTRAP_ROOT_KEY": value})
+    assert why in told
+    assert value not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///x.db", "mysql://u:hunter22@h/d", "postgresql://u:hunter22@h", "postgresql://[u:hunter22"],
+)
+def test_a_database_that_is_not_postgresql_is_refused_without_repeating_its_password(
+    tmp_path: Path, url: str
+) -> None:
+    told = refusal_of(tmp_path, {"LATCHWORK_DATABASE_URL": url})
+    assert "left out to use SQLite in the data directory" in told
+    assert "hunter22" not in told
+
+
+def test_a_database_with_a_sample_password_is_refused(tmp_path: Path) -> None:
+    assert "is a sample" in refusal_of(tmp_path, {"LATCHWORK_DATABASE_URL": "postgresql://u:changeme@h/d"})
+
+
+def test_secrets_are_revealed_on_purpose_only(tmp_path: Path) -> None:
+    url = "postgresql://ada:hunter22@db.example:5432/keys"
+    settings = settings_of(tmp_path, {"LATCHWORK_BOOTSTRAP_ROOT_KEY": A_KEY, "LATCHWORK_DATABASE_URL": url})
+    assert settings.bootstrap_root_key is not None and settings.bootstrap_root_key.reveal() == A_KEY
+    assert settings.database_url is not None and settings.database_url.reveal() == url
+    for shown in (repr(settings), str(settings), f"{settings.bootstrap_root_key} {settings.database_url}"):
+        assert A_KEY not in shown
+        assert "hunter22" not in shown
+    assert str(settings.database_url) == "postgresql://ada:********@db.example:5432/keys"
+
+
+def test_a_url_without_a_password_is_shown_whole(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, {"LATCHWORK_DATABASE_URL": "postgresql:///keys"})
+    assert str(settings.database_url) == "postgresql:///keys"
+
+
+def test_secrets_are_equal_when_their_values_are() -> None:
+    assert Secret("a") == Secret("a", "shown") and hash(Secret("a")) == hash(Secret("a"))
+    assert Secret("a") != Secret("b") and Secret("a") != "a"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_every_default_is_a_value_its_own_kind_accepts() -> None:
+    for each in declared():
+        if each.default is not None:
+            assert each.kind.read(each.default) == each.default, each.name
+        assert value_of(Settings(), each.name) == each.default
+        assert each.about.endswith(".")
