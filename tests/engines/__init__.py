@@ -1,1 +1,0 @@
-"""Engines that the tests start themselves, and stop by their process ids."""

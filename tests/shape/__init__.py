@@ -1,1 +1,0 @@
-"""Rules about the sources themselves that no other tool can state."""
