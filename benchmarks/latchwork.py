@@ -1,0 +1,92 @@
+"""The server under measurement, and the data that its callers would have created."""
+
+import contextlib
+import http.client
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import BIN, BenchError, Served, free_port, scratch
+from benchmarks.load import Load
+
+VERIFY = "/v2/keys.verifyKey"
+PLENTY = 1_000_000_000
+"""A limit or a balance that no benchmark reaches, so that every answer is the expensive one: VALID."""
+LIMIT = {"name": "requests", "limit": PLENTY, "duration": 60_000, "autoApply": True}
+
+
+class Latchwork(Served):
+    """`latchwork serve` in a data directory; calls to it go through one kept connection."""
+
+    def __init__(self, data_dir: Path, root_key: str | None = None) -> None:
+        self.data_dir = data_dir
+        self.root_key = root_key or f"bench_{secrets.token_urlsafe(32)}"
+        port = free_port()
+        super().__init__(
+            [BIN / "latchwork", "serve", "--port", str(port), "--data-dir", data_dir],
+            port,
+            ready="/health/ready",
+            env={"LATCHWORK_BOOTSTRAP_ROOT_KEY": self.root_key},
+            log=data_dir.parent / f"{data_dir.name}.log",
+        )
+        self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What a caller sends beside the body."""
+        return (("Authorization", f"Bearer {self.root_key}"),)
+
+    def stop(self) -> None:
+        self._connection = None
+        super().stop()
+
+    def call(self, procedure: str, body: Any) -> Any:
+        """The `data` of a call to `/v2/<procedure>`; raises `BenchError` unless it is a 200."""
+        return self.call_raw(procedure, body)["data"]
+
+    def call_raw(self, procedure: str, body: Any) -> Any:
+        """The whole answer of a call."""
+        return json.loads(self._answer(procedure, body))
+
+    def _answer(self, procedure: str, body: Any) -> bytes:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = dict(self.headers) | {"Content-Type": "application/json"}
+        self._connection.request("POST", f"/v2/{procedure}", json.dumps(body), headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise BenchError(f"{procedure} answered {answer.status}: {content[:300]!r}")
+        return content
+
+    def answer_bytes(self, procedure: str, body: Any) -> int:
+        """The size of an answer's body."""
+        return len(self._answer(procedure, body))
+
+    def create_keys(self, count: int, **options: Any) -> list[str]:
+        """That many keys with one auto-applied limit, in a new API."""
+        api_id = self.call("apis.createApi", {"name": "benchmark"})["apiId"]
+        wanted = {"apiId": api_id, "ratelimits": [LIMIT], **options}
+        return [self.call("keys.createKey", wanted)["key"] for _ in range(count)]
+
+    def verifying(self, keys: list[str], **options: Any) -> Load:
+        """The load of verifying `keys` in rotation; the first and the last are tried beforehand."""
+        for key in {keys[0], keys[-1]}:
+            verdict = self.call("keys.verifyKey", {"key": key})
+            if not verdict["valid"]:
+                raise BenchError(f"a key of the benchmark is refused: {verdict}")
+        return Load(VERIFY, [verify_body(key) for key in keys], headers=self.headers, **options)
+
+
+def verify_body(key: str) -> str:
+    """The request that asks for one key."""
+    return json.dumps({"key": key})
+
+
+@contextlib.contextmanager
+def fresh(name: str = "data") -> Iterator[Latchwork]:
+    """A running server with an empty data directory."""
+    with scratch(name) as folder, Latchwork(folder / "data") as server:
+        yield server
