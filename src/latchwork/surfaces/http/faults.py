@@ -1,0 +1,79 @@
+"""What can go wrong with a request before anybody looks at what it asks for."""
+
+from collections.abc import Sequence
+
+from latchwork.kernel.faults import Fault, NotFound
+
+
+class BodyTooLarge(Fault):
+    """The body is longer than this procedure reads."""
+
+    code = "user/bad_request/request_body_too_large"
+    status = 413
+    title = "Request Entity Too Large"
+
+    @classmethod
+    def over(cls, limit_bytes: int) -> "BodyTooLarge":
+        """Names the limit that was passed."""
+        return cls(f"The request body is larger than {limit_bytes} bytes, the most that is read here.")
+
+
+class RequestTimeout(Fault):
+    """The request was not finished in time; nobody knows whether its work was."""
+
+    code = "user/bad_request/request_timeout"
+    status = 408
+    title = "Request Timeout"
+    default_detail = "The request took too long and was given up."
+
+
+class ClientGone(Fault):
+    """The client hung up before its request was complete; only logs and metrics hear of it."""
+
+    code = "user/bad_request/client_closed_request"
+    status = 499
+    title = "Client Closed Request"
+    default_detail = "The client closed the connection."
+
+
+class UnknownRoute(NotFound):
+    """Nothing is served under this path."""
+
+    code = "user/not_found/route_not_found"
+    default_detail = "There is nothing here. Check the path against the API reference."
+
+
+class WrongMethod(Fault):
+    """The path exists, for other methods; `allowed` lists them."""
+
+    code = "user/bad_request/method_not_allowed"
+    status = 405
+    title = "Method Not Allowed"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self.allowed = tuple(allowed)
+        super().__init__(f"This path answers to {' and '.join(self.allowed)} only.")
+
+
+class Unexpected(Fault):
+    """A defect of ours. The public face is always the same; the log has the rest."""
+
+    code = "unkey/application/unexpected_error"
+    status = 500
+    title = "Internal Server Error"
+    default_detail = "Something went wrong on our side. Please quote the request id when you report it."
+
+
+def headers_of(fault: Fault) -> tuple[tuple[bytes, bytes], ...]:
+    """The response headers that a fault calls for, whatever the surface's envelope."""
+    headers: list[tuple[bytes, bytes]] = []
+    retry_after_s = getattr(fault, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+    if isinstance(fault, WrongMethod):
+        headers.append((b"allow", ", ".join(fault.allowed).encode()))
+    if fault.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(fault, BodyTooLarge | RequestTimeout):
+        headers.append((b"connection", b"close"))  # the rest of the body is not worth reading
+    return tuple(headers)

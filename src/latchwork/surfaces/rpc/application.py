@@ -1,0 +1,337 @@
+"""The RPC surface as one ASGI application: a table of paths, and one way through for every request.
+
+Request id, body limits, schema, authentication, the workspace's own limit, then the procedure; each
+step may refuse, and every refusal leaves in the same envelope. Two spellings of one path do not
+exist, so finding a procedure is one dictionary look-up.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import Fault, TooManyRequests
+from latchwork.kernel.ids import new_request_id
+from latchwork.kernel.principal import Principal
+from latchwork.surfaces.http.client_ip import Networks, client_ip
+from latchwork.surfaces.http.docs import DocsGate
+from latchwork.surfaces.http.faults import ClientGone, RequestTimeout, Unexpected, UnknownRoute, WrongMethod
+from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, Later, request_id_of
+from latchwork.surfaces.http.ordinary import Screen
+from latchwork.surfaces.http.requests import Headers, RequestFacts, read_body
+from latchwork.surfaces.http.security import SECURITY_HEADERS
+from latchwork.surfaces.rpc import envelope
+from latchwork.surfaces.rpc.bodies import BodyReader
+from latchwork.surfaces.rpc.faults import MalformedAuthorization, MissingAuthorization
+from latchwork.surfaces.rpc.openapi import document
+from latchwork.surfaces.rpc.procedures import Call, Family, Page, Procedure, Rendered, Visit
+from latchwork.surfaces.rpc.queries import QueryReader, refuse_secrets
+
+P = TypeVar("P")
+RawPairs = tuple[tuple[bytes, bytes], ...]
+
+OPENAPI_PATH = "/v2/openapi.json"
+TIMEOUT_S = 60.0
+
+UNHOT_HEADERS = (b"x-test-time", b"x-unkey-metrics")
+"""Headers that change what a hot procedure does, so that its ordinary handler serves the request."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How a workspace stands against its limit on API requests after this one."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+    """Whole seconds until the window ends."""
+    admitted: bool = True
+
+    def headers(self) -> RawPairs:
+        """The `RateLimit-*` headers of every authenticated answer."""
+        return (
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.reset_s),
+        )
+
+
+Authenticate = Callable[[bytes, RequestFacts], Awaitable[Principal]]
+"""Finds who holds a root key; raises the faults of §1.2."""
+
+Meter = Callable[[Principal], Awaitable[Allowance | None]]
+"""Counts one request against the workspace's limit; `None` when it has none."""
+
+Record = Callable[[str, int, int], None]
+"""Told of every request: the path of its procedure (empty when there is none), its status (499 when
+nobody waited for the answer) and its duration in nanoseconds."""
+
+
+async def unmetered(who: Principal) -> Allowance | None:
+    """No workspace has a limit."""
+    return None
+
+
+def unrecorded(path: str, status: int, duration_ns: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route(Generic[P]):
+    procedure: Procedure[P]
+    body: BodyReader[Any] | None
+    query: QueryReader[Any] | None
+    hot: HotHandler | None
+
+
+@dataclass(slots=True)
+class _Turn(Generic[P]):
+    """One request on its way: what is known of it so far."""
+
+    facts: RequestFacts
+    query: bytes
+    receive: Receive
+    route: _Route[P] | None = None
+    headers: RawPairs = field(default=())
+
+
+class RpcApplication(Generic[P]):
+    """Serves every procedure of the families, and their OpenAPI document."""
+
+    def __init__(
+        self,
+        families: Sequence[Family[P]],
+        platform: P,
+        *,
+        authenticate: Authenticate,
+        clock: Clock,
+        meter: Meter = unmetered,
+        record: Record = unrecorded,
+        trusted_proxies: Networks = (),
+        screen: Screen | None = None,
+        docs: DocsGate | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._families = tuple(families)
+        self._platform = platform
+        self._authenticate = authenticate
+        self._clock = clock
+        self._meter = meter
+        self._record = record
+        self._trusted_proxies = trusted_proxies
+        self._screen = screen or Screen(UNHOT_HEADERS)
+        self._docs = docs or DocsGate()
+        self._timeout_s = timeout_s
+        self._routes = self._table()
+        self._document: bytes | None = None
+
+    @property
+    def hot(self) -> dict[str, HotHandler]:
+        """The hot handlers by path, for a door that answers POST requests before ASGI does."""
+        return {
+            path: route.hot
+            for path, methods in self._routes.items()
+            for method, route in methods.items()
+            if route.hot is not None and method == "POST"
+        }
+
+    @property
+    def paths(self) -> dict[str, tuple[str, ...]]:
+        """The methods that are served under each path, the document's own left out."""
+        return {path: tuple(methods) for path, methods in self._routes.items()}
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document of everything served here."""
+        return document(self._families)
+
+    def _table(self) -> dict[str, dict[str, _Route[P]]]:
+        table: dict[str, dict[str, _Route[P]]] = {}
+        for procedure in (p for family in self._families for p in family.procedures):
+            hot = procedure.heat(self._platform) if procedure.heat else None
+            for method in procedure.methods:
+                if method in table.setdefault(procedure.path, {}):
+                    raise ValueError(f"{method} {procedure.path} is declared twice")
+                readers = procedure.body_reader(method), procedure.query_reader(method)
+                table[procedure.path][method] = _Route(procedure, *readers, hot)
+        return table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _hang_up(scope, receive, send)
+            return
+        began_ns = time.perf_counter_ns()
+        headers = Headers(scope["headers"])
+        facts = RequestFacts(
+            request_id=new_request_id(),
+            method=scope["method"],
+            path=scope["path"],
+            remote_ip=self._client_ip(scope, headers),
+            now_ms=self._clock.now_ms(),
+            headers=headers,
+        )
+        turn: _Turn[P] = _Turn(facts, scope.get("query_string", b""), receive)
+        answer = await self._answer(turn, scope)
+        path = turn.route.procedure.path if turn.route else ""
+        self._record(path, answer.status, time.perf_counter_ns() - began_ns)
+        if answer.status != ClientGone.status:
+            await _send(answer, turn, send)
+
+    async def _answer(self, turn: _Turn[P], scope: Scope) -> Answer:
+        try:
+            async with asyncio.timeout(self._timeout_s) as timeout:
+                if turn.facts.path == OPENAPI_PATH:
+                    return await self._openapi_answer(turn.facts, scope)
+                return await self._served(turn, self._route(turn))
+        except Fault as fault:
+            return self._failed(turn, fault)
+        except TimeoutError as error:
+            return self._failed(turn, RequestTimeout() if timeout.expired() else _defect(turn, error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets the one fixed answer
+            return self._failed(turn, _defect(turn, error))
+
+    def _client_ip(self, scope: Scope, headers: Headers) -> str:
+        peer = scope.get("client")
+        return client_ip(peer[0] if peer else "", headers.all(b"x-forwarded-for"), self._trusted_proxies)
+
+    def _route(self, turn: _Turn[P]) -> _Route[P]:
+        methods = self._routes.get(turn.facts.path)
+        if methods is None:
+            raise UnknownRoute()
+        method = "GET" if turn.facts.method == "HEAD" else turn.facts.method
+        turn.route = methods.get(method)
+        if turn.route is None:
+            raise WrongMethod(tuple(methods))
+        return turn.route
+
+    async def _served(self, turn: _Turn[P], route: _Route[P]) -> Answer:
+        facts, procedure = turn.facts, route.procedure
+        if turn.query and route.query is None:
+            refuse_secrets(turn.query, facts.path)
+        body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
+        if route.hot is not None and (answer := await self._hot_answer(route.hot, body, facts)):
+            return answer
+        if not procedure.open and facts.headers.get(b"authorization") is None:
+            raise MissingAuthorization()
+        arguments = _arguments(route, body, turn.query)
+        if procedure.open:
+            visit = Visit(self._platform, facts)
+        else:
+            who = await self._authenticate(_token(facts.headers), facts)
+            await self._count(turn, who)
+            visit = Call(self._platform, facts, who=who)
+        return _rendered(visit, procedure, await procedure.handler(visit, *arguments))
+
+    async def _hot_answer(self, handler: HotHandler, body: bytes, facts: RequestFacts) -> Answer | None:
+        head = self._screen.sift(facts.headers.raw())
+        if head is None:
+            return None
+        answer = handler(head.authorization, body, facts.remote_ip)
+        if not isinstance(answer, bytes | Answer | None):
+            answer = await _finished(answer)
+        return Answer(200, answer) if isinstance(answer, bytes) else answer
+
+    async def _count(self, turn: _Turn[P], who: Principal) -> None:
+        try:
+            allowance = await self._meter(who)
+        except Exception:  # noqa: BLE001 - a broken limiter must not close the door to everybody
+            _log.exception("the workspace limit could not be counted (request %s)", turn.facts.request_id)
+            return
+        if allowance is None:
+            return
+        turn.headers = allowance.headers()
+        if not allowance.admitted:
+            raise TooManyRequests(
+                f"This workspace may make {allowance.limit} API requests a minute. "
+                f"Try again in {allowance.reset_s} seconds.",
+                retry_after_s=allowance.reset_s,
+            )
+
+    async def _openapi_answer(self, facts: RequestFacts, scope: Scope) -> Answer:
+        if not await self._docs.admits(scope):
+            raise UnknownRoute()
+        if facts.method not in ("GET", "HEAD"):
+            raise WrongMethod(("GET",))
+        if self._document is None:
+            self._document = envelope.encode(self.openapi())
+        return Answer(200, self._document)
+
+    def _failed(self, turn: _Turn[P], fault: Fault) -> Answer:
+        facts = turn.facts
+        if fault.private is not None:
+            level = logging.WARNING if fault.status >= 500 else logging.INFO
+            _log.log(level, "%s: %s (request %s)", fault.code, fault.private, facts.request_id)
+        accept = facts.headers.get(b"accept") or b""
+        errors_as = turn.route.procedure.errors_as if turn.route else "negotiated"
+        return envelope.failed(facts.request_id, fault, accept, errors_as)
+
+
+def _token(headers: Headers) -> bytes:
+    sent = (headers.get(b"authorization") or b"").strip()
+    if headers.repeated(b"authorization"):
+        raise MalformedAuthorization()
+    scheme, _, token = sent.partition(b" ")
+    if scheme != b"Bearer":
+        raise MalformedAuthorization.without_scheme()
+    if not token.strip():
+        raise MalformedAuthorization()
+    return token.strip()
+
+
+def _arguments(route: _Route[Any], body: bytes, query: bytes) -> tuple[Any, ...]:
+    if route.body is not None and (body or route.query is None):
+        return (route.body.read(body),)
+    return () if route.query is None else (route.query.read(query),)
+
+
+async def _finished(later: Later) -> bytes | Answer:
+    future: asyncio.Future[bytes | Answer] = asyncio.get_running_loop().create_future()
+    later.then(lambda answer: None if future.done() else future.set_result(answer))
+    return await future
+
+
+def _rendered(visit: Visit[Any], procedure: Procedure[Any], result: Any) -> Answer:
+    if isinstance(result, Answer):
+        return result
+    if isinstance(result, Rendered):
+        body = result.body
+    elif isinstance(result, Page):
+        body = envelope.listed(visit.request_id, result.data, result.cursor)
+    elif procedure.answers is None:
+        body = envelope.bare(visit.request_id)
+    else:
+        body = envelope.ok(visit.request_id, result)
+    return Answer(procedure.status, body, JSON, tuple(visit.answer_headers))
+
+
+def _defect(turn: _Turn[Any], error: Exception) -> Fault:
+    facts = turn.facts
+    where = turn.route.procedure.path if turn.route else "no procedure"
+    _log.error("unexpected error in %s (request %s)", where, facts.request_id, exc_info=error)
+    return Unexpected()
+
+
+async def _send(answer: Answer, turn: _Turn[Any], send: Send) -> None:
+    body = answer.body
+    own_id = body.startswith(b'{"meta":')
+    head = (
+        (b"content-type", answer.media_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id_of(body) if own_id else turn.facts.request_id.encode()),
+    )
+    headers = [*head, *SECURITY_HEADERS, *turn.headers, *answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if turn.facts.method == "HEAD" else body})
+
+
+async def _hang_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Nothing but HTTP is spoken here."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})

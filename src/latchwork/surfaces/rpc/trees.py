@@ -1,0 +1,73 @@
+"""Decoded JSON of any shape: walked without recursion, however deep it is."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from latchwork.surfaces.rpc.schemas import MAX_INTEGER, Schema
+
+Path = tuple[str | int, ...]
+
+MOST_DEPTH = 100
+"""Levels of nesting in one value; what is deeper may overflow somebody's stack later."""
+
+MOST_NODES = 200_000
+"""Values and member names in one tree of free-form JSON; a megabyte cannot hold more."""
+
+
+class Finding(NamedTuple):
+    """Where in a tree something is wrong, what, and what would be right."""
+
+    path: Path
+    what: str
+    remedy: str
+
+
+def nodes(tree: Any) -> Iterator[tuple[Path, Any]]:
+    """Every value in a tree, and every member's name under the path of its object."""
+    waiting: list[tuple[Path, Any]] = [((), tree)]
+    while waiting:
+        path, node = waiting.pop()
+        yield path, node
+        if isinstance(node, dict):
+            waiting.extend(((*path, name), value) for name, value in node.items())
+            for name in node:
+                yield path, name
+        elif isinstance(node, list):
+            waiting.extend(((*path, index), value) for index, value in enumerate(node))
+
+
+def find_nul(tree: Any) -> Finding | None:
+    """The first text that holds a NUL character."""
+    for path, node in nodes(tree):
+        if isinstance(node, str) and "\0" in node:
+            return Finding(path, "NUL characters are not allowed", "without the NUL character")
+    return None
+
+
+def find_excess(tree: Any) -> Finding | None:
+    """The first value that is nested too deep, one too many, or an integer that clients cannot hold."""
+    for count, (path, node) in enumerate(nodes(tree)):
+        if len(path) > MOST_DEPTH:
+            return Finding(path[:1], "nested too deep", f"with at most {MOST_DEPTH} levels")
+        if count > MOST_NODES:
+            return Finding(path[:1], "too many values", f"with at most {MOST_NODES} values")
+        if isinstance(node, int) and not -MAX_INTEGER <= node <= MAX_INTEGER:
+            return Finding(path, "integer beyond 2^53 - 1", f"as text, or as at most {MAX_INTEGER}")
+    return None
+
+
+def with_integers(value: Any, schema: Schema) -> Any:
+    """`value` with floats such as `1.0` made integers wherever `schema` asks for integers."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and "integer" in schema.get("type", ()) else value
+    if isinstance(value, dict):
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+        rest = others if isinstance(others, dict) else {}
+        return {name: _mended(item, properties.get(name, rest)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_mended(item, schema.get("items", {})) for item in value]
+    return value
+
+
+def _mended(value: Any, schema: Schema) -> Any:
+    return with_integers(value, schema) if schema else value  # nothing asks for integers below here
