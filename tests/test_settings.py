@@ -117,9 +117,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
             "https://a.example",
             "host names without scheme or port, separated by commas",
         ),
-        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "nan", "seconds from 0.1 to 86400"),
-        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "inf", "seconds from 0.1 to 86400"),
-        ("LATCHWORK_SERVER__HEADER_DEADLINE_S", "0", "seconds from 0.1 to 3600"),
+        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "nan", "seconds from 1 to 86400"),
+        ("LATCHWORK_SERVER__KEEP_ALIVE_S", "inf", "seconds from 1 to 86400"),
+        ("LATCHWORK_SERVER__HEADER_DEADLINE_S", "0", "seconds from 1 to 3600"),
         ("LATCHWORK_LOG__FORMAT", "xml", "text or json"),
     ],
 )

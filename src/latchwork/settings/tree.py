@@ -48,19 +48,19 @@ class ServerSettings:
     """What one client may take of the server."""
 
     max_body_bytes: int = _setting(
-        1_048_576,
+        10_485_760,
         whole(1024, 1 << 30),
-        "Largest request body; procedures that take many things at once accept ten times as much.",
+        "Largest request body; procedures that take one thing at a time accept at most 1 MiB.",
     )
     header_deadline_s: float = _setting(
-        10.0, seconds(0.1, 3600), "Seconds in which a request's head must arrive."
+        10.0, seconds(1, 3600), "Seconds in which a request's head must arrive whole."
     )
     body_deadline_s: float = _setting(
-        30.0, seconds(0.1, 3600), "Seconds in which a request's body must arrive."
+        10.0, seconds(1, 3600), "Seconds that a request's body may pause before it is given up."
     )
-    keep_alive_s: float = _setting(75.0, seconds(0.1, 86_400), "Seconds an idle connection is kept open.")
+    keep_alive_s: float = _setting(75.0, seconds(1, 86_400), "Seconds an idle connection is kept open.")
     max_connections: int = _setting(
-        10_000, whole(1, 1_000_000), "Connections served at the same time; further ones are refused."
+        10_000, whole(1, 1_000_000), "Connections served at the same time; further ones are answered 503."
     )
 
 

@@ -1,0 +1,81 @@
+"""What commands share: where the data is, and in which form the result is printed."""
+
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+Command = Callable[..., None]
+
+
+class Asked(NamedTuple):
+    """What every command is asked besides its own matter."""
+
+    as_json: bool
+    data_dir: Path | None
+    config: Path | None
+
+    def perform(self, verb: str, **arguments: Any) -> Any:
+        """The result of a verb, from the running server or without one."""
+        from latchwork.cli.performing import perform
+
+        return perform(verb, arguments, data_dir=self.data_dir, config=self.config)
+
+    def show(self, result: Any, for_people: Callable[[], None]) -> None:
+        """Print `result` as one line of JSON, or what is for people to read."""
+        if not self.as_json:
+            for_people()
+            return
+        import json
+
+        click.echo(json.dumps(result, ensure_ascii=False))
+
+
+def everywhere(command: Command) -> Command:
+    """Give a command `--json`, `--data-dir` and `--config`, and in their place an `Asked` before the rest."""
+
+    def asking(*, as_json: bool, data_dir: Path | None, config: Path | None, **own: Any) -> None:
+        command(Asked(as_json, data_dir, config), **own)
+
+    return with_options(
+        click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory."),
+        click.option("--config", type=click.Path(path_type=Path), help="The settings file."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print JSON and nothing else; errors as JSON too."
+        ),
+    )(update_wrapper(asking, command))
+
+
+def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(decorators):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+in_workspace = click.option("--workspace", metavar="WS", help="Its id or name; else the first one.")
+expiring = click.option("--expires", metavar="WHEN", help="When it ends: 30d, or a date such as 2030-01-31.")
+
+
+def sheet(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> None:
+    """Print a table: drawn on a terminal, elsewhere one row a line with tabs between."""
+    from sys import stdout
+
+    if not stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""Settings become a platform here: the only code that knows every part."""
