@@ -12,7 +12,8 @@ class Principal:
     """The caller of one request: a root key of one workspace.
 
     `subject_id` and `subject_name` name the key for the audit log. `permissions` are tuples such as
-    `api.*.create_key`; `*` alone grants everything in the workspace.
+    `api.*.create_key`; `*` alone grants everything in the workspace. `requests_per_minute` is the
+    workspace's quota of calls, `None` where it has none.
     """
 
     workspace_id: str
@@ -24,6 +25,7 @@ class Principal:
     request_id: str
     subject_type: str = "key"
     expires_ms: int | None = None
+    requests_per_minute: int | None = None
 
     def may(self, resource: str, resource_id: str, action: str) -> bool:
         """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`."""

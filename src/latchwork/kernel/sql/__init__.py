@@ -1,8 +1,10 @@
 """SQL for everybody: one text for SQLite and PostgreSQL, and units of work that can be run again."""
 
+from sqlalchemy import Connection
+
 from latchwork.kernel.sql.database import Database, open_database
 from latchwork.kernel.sql.postgres import PostgresDatabase
 from latchwork.kernel.sql.schema import metadata
 from latchwork.kernel.sql.sqlite import SqliteDatabase
 
-__all__ = ["Database", "PostgresDatabase", "SqliteDatabase", "metadata", "open_database"]
+__all__ = ["Connection", "Database", "PostgresDatabase", "SqliteDatabase", "metadata", "open_database"]

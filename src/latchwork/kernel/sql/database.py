@@ -1,12 +1,17 @@
 """The port: units of work as re-runnable functions of a connection."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TextClause
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
+Done = Callable[[Exception | None], None]
+"""Hears, on the event loop, why something failed, or `None` once it is durable."""
+
+Append = Callable[[tuple[Any, ...], Done], None]
+"""Runs one prepared statement with a row of values; raises `Unavailable` when that cannot even be tried."""
 
 
 class Database(Protocol):
@@ -32,6 +37,16 @@ class Database(Protocol):
 
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` in a read-only transaction."""
+        ...
+
+    def appender(self, statement: TextClause) -> Append:
+        """Prepare a statement to be run often, each time as a transaction of its own.
+
+        What `write` costs beyond the statement itself is left out: no unit, no task, no savepoint.
+        A row's values stand in the order in which the statement names them. After a failure it is not
+        certain that nothing was written (the commit's answer may have been lost), so the statement
+        should be one that can be repeated.
+        """
         ...
 
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import random
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql import migrate
-from latchwork.kernel.sql.database import DatabaseUnreachable, Unit
+from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
 
 T = TypeVar("T")
 _COLLISIONS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
@@ -32,6 +32,9 @@ class PostgresDatabase:
             parsed.set(drivername="postgresql+asyncpg"), pool_size=8, max_overflow=0, pool_pre_ping=True
         )
         self._lane = asyncio.Lock()
+        self._appends: set[asyncio.Task[None]] = set()
+        self._append_lane = asyncio.Lock()
+        self._append_connection: AsyncConnection | None = None
 
     async def open(self) -> None:
         try:
@@ -41,6 +44,8 @@ class PostgresDatabase:
             raise DatabaseUnreachable(f"{self.url} cannot be opened: {_reason(error)}") from error
 
     async def close(self) -> None:
+        await asyncio.gather(*self._appends)
+        await self._drop_append_connection()
         await self._engine.dispose()
 
     async def write(self, unit: Unit[T]) -> T:
@@ -51,6 +56,8 @@ class PostgresDatabase:
                 except DBAPIError as error:
                     if _state(error) not in _COLLISIONS:
                         raise Unavailable(private=_reason(error)) from error
+                except OSError as error:
+                    raise Unavailable(private=_reason(error)) from error
                 await asyncio.sleep(random.random() * 0.002 * 2**attempt)  # noqa: S311 - jitter
         raise Unavailable(private=f"gave up after {_TRIES} collisions")
 
@@ -65,6 +72,38 @@ class PostgresDatabase:
             await connection.execution_options(isolation_level=isolation)
             async with connection.begin():
                 return await connection.run_sync(unit)
+
+    def appender(self, statement: TextClause) -> Append:
+        sql = str(statement.compile(dialect=self._engine.dialect))
+
+        def append(row: tuple[Any, ...], done: Done) -> None:
+            task = asyncio.get_running_loop().create_task(self._append(sql, row, done))
+            self._appends.add(task)
+            task.add_done_callback(self._appends.discard)
+
+        return append
+
+    async def _append(self, sql: str, row: tuple[Any, ...], done: Done) -> None:
+        """Execute over the driver's own connection, which commits a lone statement by itself."""
+        outcome: Exception | None = None
+        async with self._append_lane:
+            try:
+                await (await self._append_driver()).execute(sql, *row)
+            except Exception as error:  # noqa: BLE001 - the driver's own, whose module is loaded late
+                outcome = Unavailable(private=_reason(error))
+                await self._drop_append_connection()
+        done(outcome)
+
+    async def _append_driver(self) -> Any:
+        if self._append_connection is None:
+            self._append_connection = await self._engine.connect()
+        return (await self._append_connection.get_raw_connection()).driver_connection
+
+    async def _drop_append_connection(self) -> None:
+        connection, self._append_connection = self._append_connection, None
+        if connection is not None:
+            await connection.invalidate()
+            await connection.close()
 
     async def is_alone(self) -> bool:
         """Take the lock that says "one process without Redis"; false when another process holds it."""

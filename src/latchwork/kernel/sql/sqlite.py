@@ -3,45 +3,23 @@
 import asyncio
 import os
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, TextClause, create_engine, event
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql import migrate
-from latchwork.kernel.sql.database import DatabaseUnreachable, Unit
+from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
+from latchwork.kernel.sql.writer import AppendJob, Job, UnitJob, Writer
 
 T = TypeVar("T")
 _READERS = 4
-_GROUP = 256  # units per commit: more only makes the first one wait longer
-
-
-class _Job:
-    """One queued unit and where its result goes."""
-
-    __slots__ = ("error", "future", "loop", "result", "unit")
-
-    def __init__(self, unit: Unit[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.unit = unit
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
 
 
 class SqliteDatabase:
@@ -50,16 +28,11 @@ class SqliteDatabase:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.url = f"sqlite:///{self.path}"
-        self._jobs: deque[_Job] = deque()
-        self._wake = threading.Condition()
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._open)
-        self._thread = threading.Thread(target=self._write_forever, name="sqlite-writer", daemon=True)
-        self._thread.start()
 
     def _open(self) -> None:
         try:
@@ -67,38 +40,47 @@ class SqliteDatabase:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise DatabaseUnreachable(f"{self.path} cannot be opened: {error.strerror}") from error
-        self._writer = _engine(self.path, "BEGIN IMMEDIATE", read_only=False, pool_size=1)
+        self._engine = _engine(self.path, "BEGIN IMMEDIATE", read_only=False, pool_size=1)
         self._reader = _engine(self.path, "BEGIN", read_only=True, pool_size=_READERS)
         try:
-            migrate.upgrade(self._writer)
+            migrate.upgrade(self._engine)
         except DBAPIError as error:
             raise DatabaseUnreachable(f"{self.path} cannot be opened: {error.orig}") from error
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
+        self._writer = Writer(self._engine)
+        self._writer.start()
 
     async def close(self) -> None:
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        if self._writer is None or self._readers is None:
+            return
+        self._writer.finish()
         loop = asyncio.get_running_loop()
-        if self._thread is not None:
-            await loop.run_in_executor(None, self._thread.join)
-        if self._readers is not None:
-            self._readers.shutdown(wait=True)
-            await loop.run_in_executor(None, self._dispose)
+        await loop.run_in_executor(None, self._writer.join)
+        self._readers.shutdown(wait=True)
+        await loop.run_in_executor(None, self._dispose)
 
     def _dispose(self) -> None:
         self._reader.dispose()
-        self._writer.dispose()
+        self._engine.dispose()
 
     async def write(self, unit: Unit[T]) -> T:
-        job = _Job(unit, asyncio.get_running_loop())
-        with self._wake:
-            if self._closing:
-                raise Unavailable(private="the database is closing")
-            self._jobs.append(job)
-            self._wake.notify()
+        job = UnitJob(unit, asyncio.get_running_loop())
+        self._queue(job)
         result: T = await asyncio.shield(job.future)
         return result
+
+    def appender(self, statement: TextClause) -> Append:
+        sql = str(statement.compile(dialect=SQLiteDialect_pysqlite(paramstyle="qmark")))
+
+        def append(row: tuple[Any, ...], done: Done) -> None:
+            self._queue(AppendJob(sql, row, done, asyncio.get_running_loop()))
+
+        return append
+
+    def _queue(self, job: Job) -> None:
+        if self._writer is None:
+            raise Unavailable(private="the database is not open")
+        self._writer.put(job)
 
     async def read(self, unit: Unit[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
@@ -107,62 +89,8 @@ class SqliteDatabase:
         try:
             with self._reader.connect() as connection:
                 return unit(connection)
-        except DBAPIError as error:
-            raise _unavailable(error) from error
-
-    def _write_forever(self) -> None:
-        while (jobs := self._next_group()) is not None:
-            self._run_group(jobs)
-            for loop, settled in _by_loop(jobs):
-                _tell(loop, settled)
-
-    def _next_group(self) -> list[_Job] | None:
-        with self._wake:
-            while not self._jobs:
-                if self._closing:
-                    return None
-                self._wake.wait()
-            return [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
-
-    def _run_group(self, jobs: list[_Job]) -> None:
-        try:
-            with self._writer.connect() as connection, connection.begin():
-                for job in jobs:
-                    _run_job(connection, job)
-        except Exception as error:  # noqa: BLE001 - the commit failed, so no unit of the group happened
-            for job in jobs:
-                job.error = _unavailable(error)
-
-
-def _run_job(connection: Connection, job: _Job) -> None:
-    """Run one unit in a savepoint of its own: a failing one rolls back alone."""
-    try:
-        with connection.begin_nested():
-            job.result = job.unit(connection)
-    except DBAPIError as error:
-        job.error = _unavailable(error)
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked for the unit
-        job.error = error
-
-
-def _by_loop(jobs: list[_Job]) -> list[tuple[asyncio.AbstractEventLoop, list[_Job]]]:
-    loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-    for job in jobs:
-        loops.setdefault(job.loop, []).append(job)
-    return list(loops.items())
-
-
-def _tell(loop: asyncio.AbstractEventLoop, jobs: list[_Job]) -> None:
-    def settle() -> None:
-        for job in jobs:
-            job.settle()
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
-
-
-def _unavailable(error: Exception) -> Exception:
-    return Unavailable(private=f"{type(error).__name__}: {error}")
+        except (DBAPIError, sqlite3.Error) as error:
+            raise Unavailable(private=f"{type(error).__name__}: {error}") from error
 
 
 def _engine(path: Path, begin: str, *, read_only: bool, pool_size: int) -> Engine:
@@ -174,8 +102,14 @@ def _engine(path: Path, begin: str, *, read_only: bool, pool_size: int) -> Engin
         connect_args={"check_same_thread": False, "timeout": 5.0, "cached_statements": 512},
     )
     event.listen(engine, "connect", _prepare(read_only))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "begin", lambda connection: _raw(connection).execute(begin))
     return engine
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
 
 
 def _prepare(read_only: bool) -> Callable[[sqlite3.Connection, object], None]:

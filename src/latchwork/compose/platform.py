@@ -1,0 +1,146 @@
+"""Settings become a platform: the only code that knows every part."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from latchwork.adapters.memory import MemoryCounters
+from latchwork.compose.announcements import Announcements
+from latchwork.compose.data_dir import DataDir
+from latchwork.compose.observing import analytics_of
+from latchwork.domains.analytics import Analytics
+from latchwork.domains.credits import Ledger
+from latchwork.domains.identities import Identities
+from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.ratelimits import Limiter, Namespaces, Overrides
+from latchwork.domains.verification import (
+    Callers,
+    CallerSnapshot,
+    Explainer,
+    KeySnapshot,
+    Render,
+    SnapshotCache,
+    Verifier,
+    load_caller,
+    load_key,
+)
+from latchwork.domains.workspaces import Workspaces, operator
+from latchwork.kernel.clock import Clock, SteadyClock
+from latchwork.kernel.invalidations import Invalidations
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Database, PostgresDatabase, open_database
+from latchwork.settings import Settings
+from latchwork.surfaces.rpc.verdicts import render
+
+
+class AnotherProcess(Exception):
+    """PostgreSQL without Redis serves one process, and another one is running."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"Another Latchwork process is using {url}; without Redis only one may.")
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Every part, opened."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+    workspaces: Workspaces
+    root_keys: RootKeys
+    apis: Apis
+    keys: Keys
+    identities: Identities
+    limiter: Limiter
+    overrides: Overrides
+    callers: Callers
+    verifier: Verifier
+    explainer: Explainer
+    ledger: Ledger
+    analytics: Analytics
+
+    def operator(self, workspace_id: str) -> Principal:
+        """The person at the server's own command line, acting in a workspace."""
+        return operator(workspace_id)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Platform]:
+    """The platform that `settings` describe; the data directory is the caller's to lock.
+
+    Raises `DatabaseUnreachable`, `SchemaTooNew`, `AnotherProcess`.
+    """
+    clock = clock or SteadyClock()
+    directory = DataDir(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        db = await _database(settings, directory, stack)
+        ledger = Ledger(db)
+        await ledger.open()
+        stack.push_async_callback(ledger.close)
+        analytics = analytics_of(settings.analytics, directory, clock)
+        await analytics.start()
+        stack.push_async_callback(analytics.stop)
+        announcements = Announcements(db)
+        announcements.start()
+        stack.push_async_callback(announcements.stop)
+        platform = _assemble(settings, db, clock, ledger, analytics)
+        await platform.workspaces.ensure_operator()
+        yield platform
+
+
+async def _database(settings: Settings, directory: DataDir, stack: AsyncExitStack) -> Database:
+    url = settings.database_url
+    db = open_database(f"sqlite:///{directory.database}" if url is None else url.reveal())
+    await db.open()
+    stack.push_async_callback(db.close)
+    if isinstance(db, PostgresDatabase) and not await db.is_alone():
+        raise AnotherProcess(db.url)
+    return db
+
+
+def _assemble(
+    settings: Settings, db: Database, clock: Clock, ledger: Ledger, analytics: Analytics
+) -> Platform:
+    invalidations = Invalidations()
+    counters = MemoryCounters()
+    namespaces = Namespaces(db, clock, invalidations)
+    callers: SnapshotCache[CallerSnapshot] = SnapshotCache(
+        lambda digest: db.read(lambda connection: load_caller(connection, digest)), invalidations
+    )
+    keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
+    verifier = Verifier(keys, counters, ledger, analytics)
+    return Platform(
+        settings=settings,
+        db=db,
+        clock=clock,
+        workspaces=Workspaces(db, clock),
+        root_keys=RootKeys(db, clock, invalidations),
+        apis=Apis(db, clock, invalidations),
+        keys=Keys(db, clock, invalidations, ledger, analytics),
+        identities=Identities(db, clock),
+        limiter=Limiter(namespaces, counters, analytics),
+        overrides=Overrides(db, clock, invalidations, namespaces),
+        callers=Callers(callers, counters, clock),
+        verifier=verifier,
+        explainer=Explainer(verifier, db),
+        ledger=ledger,
+        analytics=analytics,
+    )
+
+
+def _key_loader(
+    db: Database, ledger: Ledger, render: Render
+) -> Callable[[bytes], Awaitable[KeySnapshot | None]]:
+    async def load(digest: bytes) -> KeySnapshot | None:
+        """A key's snapshot with the surface's bytes; its balance goes to the ledger."""
+        epoch = ledger.epoch
+        snapshot = await db.read(lambda connection: load_key(connection, digest))
+        if snapshot is None:
+            return None
+        snapshot.rendered = render(snapshot)
+        if snapshot.credits is not None:
+            ledger.load(snapshot.key_id, snapshot.credits.remaining, epoch)
+        return snapshot
+
+    return load

@@ -1,0 +1,77 @@
+"""The identities' queries."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from latchwork.domains.identities.faults import IdentityAlreadyExists
+from latchwork.domains.identities.records import Identity
+from latchwork.domains.identities.tables import identities
+from latchwork.domains.ratelimits.store import rules_of
+from latchwork.kernel.ids import new_id
+
+
+def add(connection: Connection, identity: Identity, now_ms: int) -> None:
+    """Insert an identity; raises `IdentityAlreadyExists`."""
+    if find(connection, identity.workspace_id, identity.external_id, by_id=False) is not None:
+        raise IdentityAlreadyExists(identity.external_id)
+    row = insert(identities).values(
+        id=identity.id,
+        workspace_id=identity.workspace_id,
+        external_id=identity.external_id,
+        meta=identity.meta,
+        created_at_ms=now_ms,
+    )
+    try:
+        with connection.begin_nested():
+            connection.execute(row)
+    except IntegrityError as error:
+        raise IdentityAlreadyExists(identity.external_id) from error
+
+
+def ensure(connection: Connection, workspace_id: str, external_id: str, now_ms: int) -> tuple[str, bool]:
+    """The id of the live identity called `external_id`, and whether it had to be created."""
+    found = find(connection, workspace_id, external_id, by_id=False)
+    if found is not None:
+        return found.id, False
+    fresh = Identity(new_id("id"), workspace_id, external_id, {})
+    add(connection, fresh, now_ms)
+    return fresh.id, True
+
+
+def find(connection: Connection, workspace_id: str, name: str, *, by_id: bool = True) -> Identity | None:
+    """The live identity whose external id (or, with `by_id`, id) is `name`, with its limits."""
+    matches = identities.c.external_id == name
+    if by_id:
+        matches = or_(matches, identities.c.id == name)
+    rows = connection.execute(
+        select(identities)
+        .where(identities.c.workspace_id == workspace_id)
+        .where(identities.c.deleted_at_ms.is_(None))
+        .where(matches)
+    ).all()
+    if not rows:
+        return None
+    row = next((row for row in rows if row.id == name), rows[0])
+    limits = rules_of(connection, [row.id]).get(row.id, [])
+    return Identity(row.id, row.workspace_id, row.external_id, row.meta, tuple(limits))
+
+
+def by_ids(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dict[str, Identity]:
+    """The live identities among `ids`, with their limits."""
+    wanted = list(set(ids))
+    if not wanted:
+        return {}
+    rows: Any = connection.execute(
+        select(identities)
+        .where(identities.c.workspace_id == workspace_id)
+        .where(identities.c.id.in_(wanted))
+        .where(identities.c.deleted_at_ms.is_(None))
+    ).all()
+    limits = rules_of(connection, wanted)
+    return {
+        row.id: Identity(row.id, row.workspace_id, row.external_id, row.meta, tuple(limits.get(row.id, ())))
+        for row in rows
+    }

@@ -1,0 +1,36 @@
+"""APIs, their keyspaces and the keys in them; root keys are keys too, in a keyspace of the operator's.
+
+A key's text is shown once and never stored: only its SHA-256 is.
+"""
+
+from latchwork.domains.keys.apis import Apis
+from latchwork.domains.keys.faults import ApiNotFound, DeleteProtected, KeyNotFound
+from latchwork.domains.keys.records import (
+    Api,
+    ApiChange,
+    CreditsChange,
+    Key,
+    KeyChange,
+    KeyView,
+    Minted,
+    NewKey,
+)
+from latchwork.domains.keys.root_keys import RootKeys
+from latchwork.domains.keys.service import Keys
+
+__all__ = [
+    "Api",
+    "ApiChange",
+    "ApiNotFound",
+    "Apis",
+    "CreditsChange",
+    "DeleteProtected",
+    "Key",
+    "KeyChange",
+    "KeyNotFound",
+    "KeyView",
+    "Keys",
+    "Minted",
+    "NewKey",
+    "RootKeys",
+]

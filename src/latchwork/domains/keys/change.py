@@ -1,0 +1,110 @@
+"""Changing and deleting a key, in one unit of work."""
+
+from dataclasses import replace
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from latchwork.domains import audit
+from latchwork.domains.credits import Change
+from latchwork.domains.credits import store as credits_store
+from latchwork.domains.identities import store as identities_store
+from latchwork.domains.keys import issue, store
+from latchwork.domains.keys.records import CreditsChange, Key, KeyChange
+from latchwork.domains.keys.rules import networks
+from latchwork.domains.ratelimits.store import Changes, set_rules
+from latchwork.kernel.events import Event
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.outbox import tell
+
+
+def checked(change: KeyChange) -> KeyChange:
+    """`change` in canonical form; raises `BadRequest`."""
+    if isinstance(change.ip_whitelist, UnsetType):
+        return change
+    return replace(change, ip_whitelist=networks(change.ip_whitelist))
+
+
+def apply(
+    connection: Connection, who: Principal, key: Key, change: KeyChange, unfolded: int, now_ms: int
+) -> None:
+    """Write what `change` names; `unfolded` comes from the ledger, which is holding the key's spends."""
+    store.update_key(connection, key.id, _columns(connection, who, change, now_ms), now_ms)
+    if not isinstance(change.credits, UnsetType):
+        credits_store.rewrite(
+            connection, key.workspace_id, key.id, unfolded, _credits(change.credits)
+        )
+    entries = [_updated(key)]
+    if not isinstance(change.limits, UnsetType):
+        changes = set_rules(connection, key.workspace_id, key.id, change.limits, now_ms)
+        entries += _limits_changed(key, changes)
+    if not isinstance(change.permissions, UnsetType):
+        entries += issue.grant_permissions(connection, who, key, change.permissions, now_ms)
+    if not isinstance(change.roles, UnsetType):
+        entries += issue.grant_roles(connection, key, change.roles)
+    audit.record(connection, who, now_ms, *entries)
+    tell(connection, Event.now(key.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id))
+
+
+def record_update(connection: Connection, who: Principal, key: Key, now_ms: int) -> None:
+    """The audit row and the event of an update."""
+    audit.record(connection, who, now_ms, _updated(key))
+    tell(connection, Event.now(key.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id))
+
+
+def delete(connection: Connection, who: Principal, key: Key, permanent: bool, now_ms: int) -> None:
+    """Delete a key; `permanent` removes its row and all that belongs to it."""
+    if permanent:
+        store.purge_key(connection, key, now_ms)
+    else:
+        store.soft_delete_key(connection, key.id, now_ms)
+    entry = audit.Entry(
+        "key.delete", f"Deleted key {key.id}", (audit.Resource("key", key.id, key.name, {"permanent": permanent}),)
+    )
+    audit.record(connection, who, now_ms, entry)
+    tell(connection, Event.now(key.workspace_id, "key.deleted", now_ms, key_id=key.id, api_id=key.api_id))
+
+
+def _columns(connection: Connection, who: Principal, change: KeyChange, now_ms: int) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": change.name,
+        "meta": change.meta,
+        "expires_at_ms": change.expires_ms,
+        "enabled": change.enabled,
+        "identity_id": _identity(connection, who, change.external_id, now_ms),
+    }
+    if not isinstance(change.ip_whitelist, UnsetType):
+        values["ip_whitelist"] = list(change.ip_whitelist)
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def _identity(
+    connection: Connection, who: Principal, external_id: str | UnsetType | None, now_ms: int
+) -> str | UnsetType | None:
+    if external_id is None or isinstance(external_id, UnsetType):
+        return external_id
+    return identities_store.ensure(connection, who.workspace_id, external_id, now_ms)[0]
+
+
+def _credits(change: CreditsChange | None) -> Change:
+    if change is None:
+        return Change(remaining=None, refill=None)
+    return Change(remaining=change.remaining, refill=change.refill)
+
+
+def _updated(key: Key) -> audit.Entry:
+    return audit.Entry("key.update", f"Updated key {key.id}", (audit.Resource("key", key.id, key.name),))
+
+
+def _limits_changed(key: Key, changes: Changes) -> list[audit.Entry]:
+    done = {"create": changes.created, "update": changes.updated, "delete": changes.deleted}
+    return [
+        audit.Entry(
+            f"ratelimit.{verb}",
+            f"{verb.capitalize()}d limit {rule.name} of key {key.id}",
+            (audit.Resource("key", key.id, key.name), audit.Resource("ratelimit", rule.id, rule.name)),
+        )
+        for verb, rules in done.items()
+        for rule in rules
+    ]

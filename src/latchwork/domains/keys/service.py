@@ -1,0 +1,221 @@
+"""The verbs of keys."""
+
+from dataclasses import dataclass, replace
+
+from latchwork.domains.analytics import Analytics
+from latchwork.domains.credits import Balance, Change, Ledger
+from latchwork.domains.credits import store as credits_store
+from latchwork.domains.keys import change as changing
+from latchwork.domains.keys import issue, store
+from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
+from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
+from latchwork.domains.keys.rules import digest_of
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import PreconditionFailed
+from latchwork.kernel.invalidations import Invalidations
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.uninterrupted import uninterrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Issues, finds, changes and deletes keys."""
+
+    db: Database
+    clock: Clock
+    invalidations: Invalidations
+    ledger: Ledger
+    analytics: Analytics
+
+    @uninterrupted
+    async def create(self, who: Principal, api_id: str, wanted: NewKey) -> Minted:
+        """A new key in the API's keyspace; its text is in the answer and nowhere else.
+
+        Raises `ApiNotFound` also for want of permission, `RoleNotFound`, `PreconditionFailed` where
+        a recoverable key is asked for and recovery is not set up, and `BadRequest`.
+        """
+        allowed = who.may("api", api_id, "create_key") and (
+            not wanted.recoverable or who.may("api", api_id, "encrypt_key")
+        )
+        if not allowed:
+            raise ApiNotFound
+        wanted = issue.checked(wanted)
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> tuple[Minted, bytes]:
+            api = _api(connection, who, api_id)
+            if wanted.recoverable:
+                _must_be_recoverable(api)
+            return issue.issue(connection, who, api, wanted, now_ms)
+
+        minted, digest = await self.db.write(unit)
+        self.invalidations.announce(("key", digest))
+        return minted
+
+    async def get(self, who: Principal, key_id: str, *, decrypt: bool = False) -> KeyView:
+        """The key with all that belongs to it; raises `KeyNotFound`, then checks permission.
+
+        `decrypt` needs `decrypt_key` and an API that stores recoverable keys (`PreconditionFailed`).
+        """
+        view = await self.db.read(lambda connection: _view(connection, _key(connection, who, key_id)))
+        _must(who, view.key, "read_key")
+        if decrypt:
+            _must(who, view.key, "decrypt_key")
+            api_id = view.key.api_id or ""
+            _must_be_recoverable(await self.db.read(lambda connection: _api(connection, who, api_id)))
+        return (await self._shown(who, [view]))[0]
+
+    async def whoami(self, who: Principal, text: str) -> KeyView:
+        """The key whose text is `text`; raises `KeyNotFound` also for want of permission."""
+        digest = digest_of(text)
+
+        def question(connection: Connection) -> KeyView:
+            found = store.find_key_by_digest(connection, who.workspace_id, digest)
+            if found is None or not who.may("api", found.api_id or "", "read_key"):
+                raise KeyNotFound
+            return _view(connection, found)
+
+        return (await self._shown(who, [await self.db.read(question)]))[0]
+
+    async def page(
+        self,
+        who: Principal,
+        api_id: str,
+        *,
+        external_id: str | None,
+        cursor: str,
+        limit: int,
+        decrypt: bool = False,
+    ) -> list[KeyView]:
+        """Up to `limit` keys of an API from id `cursor` on; `ApiNotFound` also for want of permission.
+
+        `decrypt` as in `get`.
+        """
+        if not (who.may("api", api_id, "read_key") and who.may("api", api_id, "read_api")):
+            raise ApiNotFound
+
+        def question(connection: Connection) -> list[KeyView]:
+            api = _api(connection, who, api_id)
+            if decrypt:
+                who.must("api", api_id, "decrypt_key")
+                _must_be_recoverable(api)
+            found = store.page_keys(
+                connection,
+                who.workspace_id,
+                api.keyspace_id,
+                external_id=external_id,
+                cursor=cursor,
+                limit=limit,
+            )
+            return store.views(connection, found)
+
+        return await self._shown(who, await self.db.read(question))
+
+    @uninterrupted
+    async def update(self, who: Principal, key_id: str, change: KeyChange) -> KeyView:
+        """Change what `change` names, all or nothing.
+
+        Raises `KeyNotFound`, then checks permission; `RoleNotFound`; `BadRequest`.
+        """
+        change = changing.checked(change)
+        await self._authorised(who, key_id, "update_key")
+        now_ms = self.clock.now_ms()
+        async with self.ledger.rewriting(key_id) as unfolded:
+
+            def unit(connection: Connection) -> tuple[KeyView, Balance | None]:
+                key = _key(connection, who, key_id)
+                changing.apply(connection, who, key, change, unfolded, now_ms)
+                view = _view(connection, _key(connection, who, key_id))
+                return view, _true_balance(view.credits, unfolded)
+
+            view, balance = await self.db.write(unit)
+            self.ledger.put(key_id, None if balance is None else balance.remaining)
+            self.invalidations.announce(("key", view.key.digest))
+        return (await self._shown(who, [view]))[0]
+
+    @uninterrupted
+    async def update_credits(self, who: Principal, key_id: str, change: Change) -> Balance | None:
+        """Set, raise or lower a key's credits; `None` when the key is unlimited afterwards."""
+        await self._authorised(who, key_id, "update_key")
+        now_ms = self.clock.now_ms()
+        async with self.ledger.rewriting(key_id) as unfolded:
+
+            def unit(connection: Connection) -> tuple[bytes, Balance | None]:
+                key = _key(connection, who, key_id)
+                balance = credits_store.rewrite(connection, key.workspace_id, key_id, unfolded, change)
+                store.update_key(connection, key_id, {}, now_ms)
+                changing.record_update(connection, who, key, now_ms)
+                return key.digest, balance
+
+            digest, balance = await self.db.write(unit)
+            self.ledger.put(key_id, None if balance is None else balance.remaining)
+            self.invalidations.announce(("key", digest))
+        return balance
+
+    @uninterrupted
+    async def delete(self, who: Principal, key_id: str, *, permanent: bool) -> None:
+        """Delete a key; `permanent` also removes its row. Raises `KeyNotFound`, then checks permission."""
+        await self._authorised(who, key_id, "delete_key")
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> bytes:
+            key = _key(connection, who, key_id)
+            changing.delete(connection, who, key, permanent, now_ms)
+            return key.digest
+
+        digest = await self.db.write(unit)
+        self.invalidations.announce(("key", digest))
+
+    async def _authorised(self, who: Principal, key_id: str, action: str) -> Key:
+        key = await self.db.read(lambda connection: _key(connection, who, key_id))
+        _must(who, key, action)
+        return key
+
+    async def _shown(self, who: Principal, views: list[KeyView]) -> list[KeyView]:
+        """The views with balances as they are in memory and the moments of last use."""
+        used = await self.analytics.last_used(who.workspace_id, [view.key.id for view in views])
+        return [
+            replace(view, credits=self._present(view), last_used_ms=used.get(view.key.id)) for view in views
+        ]
+
+    def _present(self, view: KeyView) -> Balance | None:
+        if view.credits is None:
+            return None
+        return replace(
+            view.credits, remaining=self.ledger.remaining_of(view.key.id, view.credits.remaining)
+        )
+
+
+def _must(who: Principal, key: Key, action: str) -> None:
+    who.must("api", key.api_id or "*", action)
+
+
+def _api(connection: Connection, who: Principal, api_id: str) -> Api:
+    found = store.find_api(connection, who.workspace_id, api_id)
+    if found is None:
+        raise ApiNotFound
+    return found
+
+
+def _must_be_recoverable(api: Api) -> None:
+    if not api.store_encrypted_keys:
+        raise PreconditionFailed(
+            "This API does not store recoverable keys. Set `storeEncryptedKeys` with apis.updateApi first."
+        )
+    raise PreconditionFailed("Recoverable keys need an encryption key, which this server does not have.")
+
+
+def _key(connection: Connection, who: Principal, key_id: str) -> Key:
+    found = store.find_key(connection, who.workspace_id, key_id)
+    if found is None:
+        raise KeyNotFound
+    return found
+
+
+def _view(connection: Connection, key: Key) -> KeyView:
+    return store.views(connection, [key])[0]
+
+
+def _true_balance(stored: Balance | None, unfolded: int) -> Balance | None:
+    return None if stored is None else replace(stored, remaining=stored.remaining - unfolded)

@@ -1,0 +1,305 @@
+"""The queries of APIs and keys."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from latchwork.domains.credits import store as credits_store
+from latchwork.domains.identities import store as identities_store
+from latchwork.domains.keys.records import Api, Key, KeyView
+from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces
+from latchwork.domains.permissions.tables import permissions, role_permissions, roles
+from latchwork.domains.ratelimits.store import rules_of, set_rules
+
+_API_COLUMNS = select(
+    apis,
+    keyspaces.c.default_prefix,
+    keyspaces.c.default_byte_length,
+    keyspaces.c.store_encrypted_keys,
+).join(keyspaces, keyspaces.c.id == apis.c.keyspace_id)
+
+
+def add_keyspace(connection: Connection, keyspace_id: str, workspace_id: str, now_ms: int) -> None:
+    """Insert an empty keyspace without defaults."""
+    connection.execute(
+        insert(keyspaces).values(
+            id=keyspace_id, workspace_id=workspace_id, store_encrypted_keys=False, created_at_ms=now_ms
+        )
+    )
+
+
+def has_keyspace(connection: Connection, keyspace_id: str) -> bool:
+    """Whether the keyspace exists."""
+    return connection.execute(select(keyspaces.c.id).where(keyspaces.c.id == keyspace_id)).first() is not None
+
+
+def add_api(connection: Connection, api: Api) -> None:
+    """Insert an API; its keyspace must exist."""
+    connection.execute(
+        insert(apis).values(
+            id=api.id,
+            workspace_id=api.workspace_id,
+            keyspace_id=api.keyspace_id,
+            name=api.name,
+            delete_protection=api.delete_protection,
+            ip_whitelist=list(api.ip_whitelist),
+            analytics=api.analytics,
+            stale_ok_s=api.stale_ok_s,
+            created_at_ms=api.created_ms,
+        )
+    )
+
+
+def find_api(connection: Connection, workspace_id: str, api_id: str) -> Api | None:
+    """The live API with that id."""
+    row = connection.execute(_live_apis(workspace_id).where(apis.c.id == api_id)).one_or_none()
+    return None if row is None else _api(row)
+
+
+def page_apis(
+    connection: Connection, workspace_id: str, cursor: str, limit: int
+) -> list[tuple[Api, int]]:
+    """Up to `limit` live APIs from id `cursor` on, each with the number of its live keys."""
+    count = (
+        select(func.count())
+        .select_from(keys)
+        .where(keys.c.keyspace_id == apis.c.keyspace_id)
+        .where(keys.c.deleted_at_ms.is_(None))
+        .scalar_subquery()
+        .label("key_count")
+    )
+    question = _live_apis(workspace_id).add_columns(count).where(apis.c.id >= cursor)
+    rows = connection.execute(question.order_by(apis.c.id).limit(limit))
+    return [(_api(row), row.key_count) for row in rows]
+
+
+def _live_apis(workspace_id: str) -> Select[Any]:
+    return _API_COLUMNS.where(apis.c.workspace_id == workspace_id).where(apis.c.deleted_at_ms.is_(None))
+
+
+def update_api(connection: Connection, api: Api, values: Mapping[str, Any], now_ms: int) -> None:
+    """Change columns of an API and of its keyspace."""
+    of_keyspace = {name: value for name, value in values.items() if name in keyspaces.c}
+    of_api = {name: value for name, value in values.items() if name not in keyspaces.c or name == "name"}
+    connection.execute(update(apis).where(apis.c.id == api.id).values(of_api | {"updated_at_ms": now_ms}))
+    if of_keyspace:
+        connection.execute(update(keyspaces).where(keyspaces.c.id == api.keyspace_id).values(of_keyspace))
+
+
+def delete_api(connection: Connection, api_id: str, now_ms: int) -> None:
+    """Mark an API deleted; its keys' rows stay and verify as NOT_FOUND."""
+    connection.execute(update(apis).where(apis.c.id == api_id).values(deleted_at_ms=now_ms))
+
+
+def add_key(connection: Connection, key: Key) -> None:
+    """Insert a key."""
+    connection.execute(
+        insert(keys).values(
+            id=key.id,
+            workspace_id=key.workspace_id,
+            for_workspace_id=key.for_workspace_id,
+            keyspace_id=key.keyspace_id,
+            lineage_id=key.lineage_id,
+            digest=key.digest,
+            start=key.start,
+            name=key.name,
+            identity_id=key.identity_id,
+            meta=key.meta,
+            enabled=key.enabled,
+            expires_at_ms=key.expires_ms,
+            ip_whitelist=list(key.ip_whitelist),
+            created_at_ms=key.created_ms,
+        )
+    )
+
+
+def find_key(connection: Connection, workspace_id: str, key_id: str) -> Key | None:
+    """The live key of a live API with that id; a root key is not found here."""
+    row = connection.execute(_live_keys(workspace_id).where(keys.c.id == key_id)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def find_key_by_digest(connection: Connection, workspace_id: str, digest: bytes) -> Key | None:
+    """The live key of a live API with that digest."""
+    row = connection.execute(_live_keys(workspace_id).where(keys.c.digest == digest)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def page_keys(
+    connection: Connection,
+    workspace_id: str,
+    keyspace_id: str,
+    *,
+    external_id: str | None,
+    cursor: str,
+    limit: int,
+) -> list[Key]:
+    """Up to `limit` live keys of a keyspace from id `cursor` on."""
+    question = _live_keys(workspace_id).where(keys.c.keyspace_id == keyspace_id).where(keys.c.id >= cursor)
+    if external_id is not None:
+        identity = identities_store.find(connection, workspace_id, external_id, by_id=False)
+        if identity is None:
+            return []
+        question = question.where(keys.c.identity_id == identity.id)
+    return [_key(row) for row in connection.execute(question.order_by(keys.c.id).limit(limit))]
+
+
+def _live_keys(workspace_id: str) -> Select[Any]:
+    return (
+        select(keys, apis.c.id.label("api_id"))
+        .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
+        .where(keys.c.workspace_id == workspace_id)
+        .where(keys.c.deleted_at_ms.is_(None))
+        .where(apis.c.deleted_at_ms.is_(None))
+    )
+
+
+def digest_is_taken(connection: Connection, digest: bytes) -> str | None:
+    """The id of the key with that digest, deleted or not, in any workspace."""
+    found: str | None = connection.execute(select(keys.c.id).where(keys.c.digest == digest)).scalar()
+    return found
+
+
+def update_key(connection: Connection, key_id: str, values: Mapping[str, Any], now_ms: int) -> None:
+    """Change columns of a key."""
+    connection.execute(
+        update(keys).where(keys.c.id == key_id).values(dict(values) | {"updated_at_ms": now_ms})
+    )
+
+
+def soft_delete_key(connection: Connection, key_id: str, now_ms: int) -> None:
+    """Mark a key deleted."""
+    connection.execute(update(keys).where(keys.c.id == key_id).values(deleted_at_ms=now_ms))
+
+
+def purge_key(connection: Connection, key: Key, now_ms: int) -> None:
+    """Remove a key and everything that belongs to it alone."""
+    set_rules(connection, key.workspace_id, key.id, [], now_ms)
+    credits_store.close_balance(connection, key.id)
+    connection.execute(delete(keys).where(keys.c.id == key.id))
+
+
+def set_permissions(connection: Connection, key: Key, permission_ids: Iterable[str]) -> None:
+    """Make `permission_ids` the key's direct permissions."""
+    connection.execute(delete(key_permissions).where(key_permissions.c.key_id == key.id))
+    rows = [
+        {"key_id": key.id, "permission_id": permission_id, "workspace_id": key.workspace_id}
+        for permission_id in permission_ids
+    ]
+    if rows:
+        connection.execute(insert(key_permissions), rows)
+
+
+def set_roles(connection: Connection, key: Key, role_ids: Iterable[str]) -> None:
+    """Make `role_ids` the key's roles."""
+    connection.execute(delete(key_roles).where(key_roles.c.key_id == key.id))
+    rows = [{"key_id": key.id, "role_id": id_, "workspace_id": key.workspace_id} for id_ in role_ids]
+    if rows:
+        connection.execute(insert(key_roles), rows)
+
+
+def permissions_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Slugs of each key, direct and through roles, sorted and without repeats."""
+    direct = (
+        select(key_permissions.c.key_id, permissions.c.slug)
+        .join(permissions, permissions.c.id == key_permissions.c.permission_id)
+        .where(key_permissions.c.key_id.in_(key_ids))
+    )
+    through_roles = (
+        select(key_roles.c.key_id, permissions.c.slug)
+        .join(role_permissions, role_permissions.c.role_id == key_roles.c.role_id)
+        .join(permissions, permissions.c.id == role_permissions.c.permission_id)
+        .where(key_roles.c.key_id.in_(key_ids))
+    )
+    return _grouped(connection.execute(direct.union(through_roles)))
+
+
+def roles_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Names of the roles of each key, sorted."""
+    question = (
+        select(key_roles.c.key_id, roles.c.name)
+        .join(roles, roles.c.id == key_roles.c.role_id)
+        .where(key_roles.c.key_id.in_(key_ids))
+    )
+    return _grouped(connection.execute(question))
+
+
+def _grouped(rows: Iterable[Row[Any]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for key_id, text in rows:
+        found.setdefault(key_id, []).append(text)
+    return {key_id: tuple(sorted(texts)) for key_id, texts in found.items()}
+
+
+def views(connection: Connection, found: Sequence[Key]) -> list[KeyView]:
+    """The keys with everything that belongs to them, in the order given; a constant number of queries."""
+    if not found:
+        return []
+    ids = [key.id for key in found]
+    permitted, named = permissions_of(connection, ids), roles_of(connection, ids)
+    limits, balances = rules_of(connection, ids), credits_store.find(connection, ids)
+    identities = identities_store.by_ids(
+        connection, found[0].workspace_id, [key.identity_id for key in found if key.identity_id]
+    )
+    return [
+        KeyView(
+            key=key,
+            permissions=permitted.get(key.id, ()),
+            roles=named.get(key.id, ()),
+            limits=tuple(limits.get(key.id, ())),
+            credits=balances.get(key.id),
+            identity=identities.get(key.identity_id or ""),
+        )
+        for key in found
+    ]
+
+
+def _api(row: Row[Any]) -> Api:
+    return Api(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        keyspace_id=row.keyspace_id,
+        name=row.name,
+        delete_protection=row.delete_protection,
+        ip_whitelist=tuple(row.ip_whitelist),
+        default_prefix=row.default_prefix,
+        default_byte_length=row.default_byte_length,
+        store_encrypted_keys=row.store_encrypted_keys,
+        analytics=row.analytics,
+        stale_ok_s=row.stale_ok_s,
+        created_ms=row.created_at_ms,
+        updated_ms=row.updated_at_ms,
+    )
+
+
+def _key(row: Row[Any]) -> Key:
+    return Key(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        for_workspace_id=row.for_workspace_id,
+        keyspace_id=row.keyspace_id,
+        api_id=row.api_id,
+        lineage_id=row.lineage_id,
+        digest=row.digest,
+        start=row.start,
+        name=row.name,
+        identity_id=row.identity_id,
+        meta=row.meta,
+        enabled=row.enabled,
+        expires_ms=row.expires_at_ms,
+        ip_whitelist=tuple(row.ip_whitelist),
+        created_ms=row.created_at_ms,
+        updated_ms=row.updated_at_ms,
+    )
+
+
+def count_root_keys(connection: Connection, workspace_id: str) -> int:
+    """How many live root keys act in the workspace."""
+    question = (
+        select(func.count())
+        .select_from(keys)
+        .where(keys.c.for_workspace_id == workspace_id)
+        .where(keys.c.deleted_at_ms.is_(None))
+    )
+    return connection.execute(question).scalar_one()

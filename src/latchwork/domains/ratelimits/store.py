@@ -1,0 +1,180 @@
+"""The queries of named limits, namespaces and overrides."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+
+from latchwork.domains.ratelimits.records import Algorithm, LimitRule, Mode, Namespace, Override
+from latchwork.domains.ratelimits.tables import limit_rules, namespaces, overrides
+from latchwork.kernel.ids import new_id
+
+
+def rules_of(connection: Connection, subject_ids: Iterable[str]) -> dict[str, list[LimitRule]]:
+    """The named limits of each subject (a key or an identity), by name."""
+    found: dict[str, list[LimitRule]] = {}
+    rows = connection.execute(
+        select(limit_rules)
+        .where(limit_rules.c.subject_id.in_(list(subject_ids)))
+        .order_by(limit_rules.c.subject_id, limit_rules.c.name)
+    )
+    for row in rows:
+        found.setdefault(row.subject_id, []).append(_rule(row))
+    return found
+
+
+def set_rules(
+    connection: Connection, workspace_id: str, subject_id: str, wanted: Sequence[LimitRule], now_ms: int
+) -> "Changes":
+    """Make `wanted` the limits of `subject_id`: the same name keeps its id, what is not named goes."""
+    present = {rule.name: rule for rule in rules_of(connection, [subject_id]).get(subject_id, [])}
+    named = {rule.name: rule for rule in wanted}  # the last of a name wins
+    changes = Changes()
+    for name in present.keys() - named.keys():
+        connection.execute(delete(limit_rules).where(limit_rules.c.id == present[name].id))
+        changes.deleted.append(present[name])
+    for name, rule in named.items():
+        if name in present:
+            kept = present[name].id
+            connection.execute(update(limit_rules).where(limit_rules.c.id == kept).values(_values(rule)))
+            changes.updated.append(rule)
+        else:
+            row = {"id": rule.id, "workspace_id": workspace_id, "subject_id": subject_id, "name": name}
+            connection.execute(insert(limit_rules).values(row | _values(rule) | {"created_at_ms": now_ms}))
+            changes.created.append(rule)
+    return changes
+
+
+class Changes:
+    """What `set_rules` did, for the audit log."""
+
+    def __init__(self) -> None:
+        self.created: list[LimitRule] = []
+        self.updated: list[LimitRule] = []
+        self.deleted: list[LimitRule] = []
+
+
+def _values(rule: LimitRule) -> Mapping[str, Any]:
+    return {
+        "limit": rule.limit,
+        "duration_ms": rule.duration_ms,
+        "auto_apply": rule.auto_apply,
+        "algorithm": rule.algorithm,
+        "burst": rule.burst,
+        "mode": rule.mode,
+    }
+
+
+def _rule(row: Row[Any]) -> LimitRule:
+    return LimitRule(
+        id=row.id,
+        name=row.name,
+        limit=row.limit,
+        duration_ms=row.duration_ms,
+        auto_apply=row.auto_apply,
+        algorithm=Algorithm(row.algorithm),
+        burst=row.burst,
+        mode=Mode(row.mode),
+    )
+
+
+def ensure_namespaces(
+    connection: Connection, workspace_id: str, names: Iterable[str], now_ms: int
+) -> list[Namespace]:
+    """Create the namespaces among `names` that do not exist; those created, for the audit log."""
+    created = []
+    for name in dict.fromkeys(names):
+        if find_namespace(connection, workspace_id, name) is None:
+            fresh = Namespace(new_id("rlns"), workspace_id, name)
+            connection.execute(
+                insert(namespaces).values(
+                    id=fresh.id, workspace_id=workspace_id, name=name, created_at_ms=now_ms
+                )
+            )
+            created.append(fresh)
+    return created
+
+
+def find_namespace(connection: Connection, workspace_id: str, name: str) -> Namespace | None:
+    """The namespace with that name or id, deleted or not."""
+    rows = connection.execute(
+        select(namespaces)
+        .where(namespaces.c.workspace_id == workspace_id)
+        .where(or_(namespaces.c.id == name, namespaces.c.name == name))
+    ).all()
+    if not rows:
+        return None
+    row = next((row for row in rows if row.id == name), rows[0])
+    return Namespace(row.id, row.workspace_id, row.name, row.deleted_at_ms)
+
+
+def overrides_of(connection: Connection, namespace_id: str) -> list[Override]:
+    """The live overrides of a namespace, by id."""
+    return page_overrides(connection, namespace_id, cursor="", limit=None)
+
+
+def page_overrides(
+    connection: Connection, namespace_id: str, *, cursor: str, limit: int | None
+) -> list[Override]:
+    """Up to `limit` live overrides of a namespace from id `cursor` on."""
+    rows = connection.execute(
+        select(overrides)
+        .where(overrides.c.namespace_id == namespace_id)
+        .where(overrides.c.deleted_at_ms.is_(None))
+        .where(overrides.c.id >= cursor)
+        .order_by(overrides.c.id)
+        .limit(limit)
+    )
+    return [_override(row) for row in rows]
+
+
+def put_override(connection: Connection, workspace_id: str, wanted: Override, now_ms: int) -> Override:
+    """Insert or replace the override of its identifier; the first id stays, also after a deletion."""
+    values = {
+        "limit": wanted.limit,
+        "duration_ms": wanted.duration_ms,
+        "expires_at_ms": wanted.expires_at_ms,
+        "reason": wanted.reason,
+    }
+    known = connection.execute(
+        select(overrides.c.id)
+        .where(overrides.c.namespace_id == wanted.namespace_id)
+        .where(overrides.c.identifier == wanted.identifier)
+    ).scalar()
+    if known is None:
+        row = {"id": wanted.id, "workspace_id": workspace_id, "namespace_id": wanted.namespace_id}
+        row |= {"identifier": wanted.identifier, "created_at_ms": now_ms}
+        connection.execute(insert(overrides).values(row | values))
+        return wanted
+    again = {"updated_at_ms": now_ms, "deleted_at_ms": None}
+    connection.execute(update(overrides).where(overrides.c.id == known).values(values | again))
+    return replace(wanted, id=known)
+
+
+def delete_override(
+    connection: Connection, namespace_id: str, identifier: str, now_ms: int
+) -> Override | None:
+    """Mark the override of exactly that identifier deleted; the override, or `None`."""
+    row = connection.execute(
+        select(overrides)
+        .where(overrides.c.namespace_id == namespace_id)
+        .where(overrides.c.identifier == identifier)
+        .where(overrides.c.deleted_at_ms.is_(None))
+    ).one_or_none()
+    if row is None:
+        return None
+    connection.execute(update(overrides).where(overrides.c.id == row.id).values(deleted_at_ms=now_ms))
+    return _override(row)
+
+
+def _override(row: Row[Any]) -> Override:
+    return Override(
+        id=row.id,
+        namespace_id=row.namespace_id,
+        identifier=row.identifier,
+        limit=row.limit,
+        duration_ms=row.duration_ms,
+        expires_at_ms=row.expires_at_ms,
+        reason=row.reason,
+    )

@@ -1,0 +1,34 @@
+"""Verification: may this key do this, now? The product's one question.
+
+A decision is a pure walk over a snapshot of the key, cheapest check first. A refusal is a value, an
+exception a broken platform. The same list of checks, told to record, is the explanation.
+"""
+
+from latchwork.domains.verification.cache import SnapshotCache
+from latchwork.domains.verification.callers import Callers, Quota, principal_of
+from latchwork.domains.verification.explain import Explainer, Explanation
+from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
+from latchwork.domains.verification.service import Verifier
+from latchwork.domains.verification.snapshots import BoundLimit, CallerSnapshot, Grant, KeySnapshot, Render
+from latchwork.domains.verification.store import load_caller, load_key
+
+__all__ = [
+    "BoundLimit",
+    "CallerSnapshot",
+    "Callers",
+    "Claim",
+    "Explainer",
+    "Explanation",
+    "Grant",
+    "KeySnapshot",
+    "LimitClaim",
+    "Outcome",
+    "Quota",
+    "Render",
+    "SnapshotCache",
+    "Verdict",
+    "Verifier",
+    "load_caller",
+    "load_key",
+    "principal_of",
+]

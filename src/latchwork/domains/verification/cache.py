@@ -1,0 +1,151 @@
+"""The cache of snapshots: exact, not merely fresh."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
+
+from latchwork.domains.verification.snapshots import Scope, Snapshot
+from latchwork.kernel.invalidations import Invalidations, Tag
+
+S = TypeVar("S", bound=Snapshot)
+
+
+class Missing:
+    """Stands in the cache for a digest that no key has."""
+
+    __slots__ = ()
+
+
+MISSING = Missing()
+
+
+class SnapshotCache(Generic[S]):
+    """Snapshots by digest, forgotten the moment anything they were made of changes.
+
+    A fill that began before a change and ends after it is made again, so a late fill never brings
+    back what was revoked. Both kinds of entries are bounded; the oldest go first.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[bytes], Awaitable[S | None]],
+        invalidations: Invalidations,
+        *,
+        most: int = 1_000_000,
+        most_missing: int = 100_000,
+    ) -> None:
+        self.found: dict[bytes, S] = {}
+        self.missing: dict[bytes, Missing] = {}
+        self._load = load
+        self._most = most
+        self._most_missing = most_missing
+        self._scopes: dict[Tag, list[Scope]] = {}
+        self._of_identity: dict[Tag, list[bytes]] = {}
+        self._fills: dict[bytes, asyncio.Task[S | None]] = {}
+        self._version = 0
+        self._changed: dict[Tag, int] = {}  # kept only while a fill is under way
+        invalidations.listen(self._forget)
+
+    def get(self, digest: bytes) -> S | Missing | None:
+        """What is known of `digest` right now; `None` when it must be fetched."""
+        snapshot = self.found.get(digest)
+        if snapshot is not None:
+            if snapshot.scope.live:
+                return snapshot
+            self._drop(digest)
+            return None
+        return self.missing.get(digest)
+
+    async def fetch(self, digest: bytes) -> S | None:
+        """The snapshot of `digest`, loading it once however many ask; `None` when there is no such key."""
+        known = self.get(digest)
+        if known is not None:
+            return None if isinstance(known, Missing) else known
+        fill = self._fills.get(digest)
+        if fill is None:
+            fill = self._fills[digest] = asyncio.ensure_future(self._fill(digest))
+            fill.add_done_callback(lambda _: self._filled(digest))
+        return await asyncio.shield(fill)
+
+    async def _fill(self, digest: bytes) -> S | None:
+        while True:
+            began = self._version
+            snapshot = await self._load(digest)
+            if not self._changed_since(began, digest, snapshot):
+                return self._keep(digest, snapshot)
+
+    def _filled(self, digest: bytes) -> None:
+        self._fills.pop(digest, None)
+        if not self._fills:
+            self._changed.clear()
+
+    def _changed_since(self, version: int, digest: bytes, snapshot: S | None) -> bool:
+        if version == self._version:
+            return False
+        tags: list[Tag] = [("key", digest)]
+        if snapshot is not None:
+            tags += snapshot.scope_tags
+            if snapshot.identity_tag:
+                tags.append(snapshot.identity_tag)
+        return any(self._changed.get(tag, 0) > version for tag in tags)
+
+    def _keep(self, digest: bytes, snapshot: S | None) -> S | None:
+        if snapshot is None:
+            _make_room(self.missing, self._most_missing, self.missing.__delitem__)
+            self.missing[digest] = MISSING
+            return None
+        _make_room(self.found, self._most, self._drop)
+        snapshot.scope = self._scope(snapshot.scope_tags)
+        if snapshot.identity_tag is not None:
+            self._of_identity.setdefault(snapshot.identity_tag, []).append(digest)
+        self.found[digest] = snapshot
+        return snapshot
+
+    def _scope(self, tags: tuple[Tag, ...]) -> Scope:
+        """The scope shared by all snapshots that stand on the same things."""
+        present = self._scopes.get(tags[0])
+        if present:
+            return present[0]
+        scope = Scope()
+        for tag in tags:
+            self._scopes.setdefault(tag, []).append(scope)
+        return scope
+
+    def _drop(self, digest: bytes) -> None:
+        snapshot = self.found.pop(digest)
+        tag = snapshot.identity_tag
+        if tag is not None and (digests := self._of_identity.get(tag)) is not None:
+            digests.remove(digest)
+            if not digests:
+                del self._of_identity[tag]
+
+    def _forget(self, tags: Iterable[Tag]) -> None:
+        self._version += 1
+        for tag in tags:
+            if self._fills:
+                self._changed[tag] = self._version
+            kind, name = tag
+            if kind == "key":
+                self.missing.pop(name, None)  # type: ignore[arg-type]
+                if name in self.found:
+                    self._drop(name)  # type: ignore[arg-type]
+            elif kind == "identity":
+                for digest in list(self._of_identity.get(tag, ())):
+                    self._drop(digest)
+            else:
+                self._end_scopes(tag)
+
+    def _end_scopes(self, tag: Tag) -> None:
+        for scope in self._scopes.pop(tag, ()):
+            scope.live = False
+        self._scopes = {
+            other: live for other, scopes in self._scopes.items() if (live := [s for s in scopes if s.live])
+        }
+
+
+T = TypeVar("T")
+
+
+def _make_room(entries: dict[bytes, T], most: int, drop: Callable[[bytes], None]) -> None:
+    while len(entries) >= most:
+        drop(next(iter(entries)))

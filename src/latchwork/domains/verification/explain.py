@@ -1,0 +1,149 @@
+"""Explaining: the same checks, all of them, told to record; nothing is spent and nothing is recorded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from latchwork.domains.permissions import compile_query
+from latchwork.domains.ratelimits import LimitState
+from latchwork.domains.verification import store
+from latchwork.domains.verification.checks import CHECKS
+from latchwork.domains.verification.limits import Bound, chosen
+from latchwork.domains.verification.records import Claim, Outcome
+from latchwork.domains.verification.service import Verifier
+from latchwork.domains.verification.snapshots import Grant, KeySnapshot
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check: what it found, and what would make it pass. `outcome` is passed, failed or skipped."""
+
+    check: str
+    outcome: str
+    detail: str
+    rule: str | None = None
+    code: Outcome | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `verify` would answer, and every check in order, also those after the first failure."""
+
+    code: Outcome
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def remedies(self) -> list[str]:
+        """What would make each failed check pass, in order."""
+        return [step.remedy for step in self.steps if step.remedy]
+
+
+_UNKNOWN = Explanation(
+    Outcome.NOT_FOUND,
+    [
+        Step(
+            "key",
+            "failed",
+            "No key that you may verify has this text or id.",
+            code=Outcome.NOT_FOUND,
+            remedy="Check the text of the key, its workspace, and that neither key nor API was deleted.",
+        )
+    ],
+)
+
+
+class Explainer:
+    """Explains verifications."""
+
+    def __init__(self, verifier: Verifier, db: Database) -> None:
+        self._verifier = verifier
+        self._db = db
+
+    async def digest_of(self, who: Principal, key_id: str) -> bytes:
+        """The digest of the key with that id; one that no key has when there is no such key."""
+        found = await self._db.read(
+            lambda connection: store.digest_of_key(connection, who.workspace_id, key_id)
+        )
+        return b"" if found is None else found
+
+    async def explain(self, who: Principal, claim: Claim, now_ms: int) -> Explanation:
+        """What `verify` would decide and why; raises the same faults. Needs to verify and to read the key."""
+        snapshot = await self._verifier.keys.fetch(claim.digest) if claim.digest else None
+        if snapshot is None or not self._may(who, claim, snapshot):
+            return _UNKNOWN
+        if snapshot.credits is not None:
+            await self._verifier.ledger.settled(snapshot.key_id)
+        steps = [Step("key", "passed", f"The key is {snapshot.key_id} of API {snapshot.api_id}.")]
+        steps += self._stateless(snapshot, claim, now_ms)
+        steps += self._limits(snapshot, claim, now_ms)
+        steps.append(self._credits(snapshot, claim))
+        failed = [step.code for step in steps if step.code is not None]
+        return Explanation(failed[0] if failed else Outcome.VALID, steps)
+
+    def _may(self, who: Principal, claim: Claim, snapshot: KeySnapshot) -> bool:
+        grant = Grant.of(who.workspace_id, who.permissions)
+        return self._verifier.may_know(grant, claim, snapshot) and who.may("api", snapshot.api_id, "read_key")
+
+    def _stateless(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
+        for check in CHECKS:
+            refusal = check.refuse(snapshot, claim.ip, now_ms)
+            if refusal is None:
+                yield Step(check.name, "passed", check.passes(snapshot))
+            else:
+                remedy = check.remedy(snapshot)
+                yield Step(check.name, "failed", refusal.reason, code=refusal.outcome, remedy=remedy)
+        yield self._permissions(snapshot, claim)
+
+    @staticmethod
+    def _permissions(snapshot: KeySnapshot, claim: Claim) -> Step:
+        if claim.query is None:
+            return Step("permissions", "skipped", "The request asks for no permissions.")
+        query = compile_query(claim.query)
+        if query.allows(snapshot.permissions):
+            return Step("permissions", "passed", "The key holds what the query asks for.", claim.query)
+        missing = query.missing(snapshot.permissions)
+        return Step(
+            "permissions",
+            "failed",
+            f"The key lacks permissions: {missing}",
+            claim.query,
+            Outcome.INSUFFICIENT_PERMISSIONS,
+            f"Give the key {missing}, directly or through a role.",
+        )
+
+    def _limits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
+        bound = chosen(snapshot, claim.limits)
+        if not bound:
+            yield Step("ratelimits", "skipped", "No limit applies to this request.")
+            return
+        states = self._verifier.counters.peek([check for _, check in bound], now_ms)
+        for limit, state in zip(bound, states, strict=True):
+            yield _limit_step(limit, state)
+
+    def _credits(self, snapshot: KeySnapshot, claim: Claim) -> Step:
+        remaining = self._verifier.ledger.available(snapshot.key_id)
+        if snapshot.credits is None or remaining is None:
+            return Step("credits", "skipped", "The key is not limited by credits.")
+        cost = 1 if claim.cost is None else claim.cost
+        if remaining >= cost:
+            return Step("credits", "passed", f"{remaining} credits remain, this costs {cost}.")
+        return Step(
+            "credits",
+            "failed",
+            f"{remaining} credits remain, this costs {cost}.",
+            code=Outcome.USAGE_EXCEEDED,
+            remedy=f"Add at least {cost - remaining} credits: keys.updateCredits with operation increment.",
+        )
+
+
+def _limit_step(bound: Bound, state: LimitState) -> Step:
+    rule, check = bound[0].rule, bound[1]
+    size = f"{rule.limit} in {rule.duration_ms} ms"
+    if state.exceeded:
+        remedy = f"Wait until {state.reset_ms}, lower the cost, or raise the limit '{rule.name}'."
+        detail = f"The limit '{rule.name}' of {size} has no room for a cost of {check.cost}."
+        return Step("ratelimits", "failed", detail, rule.name, Outcome.RATE_LIMITED, remedy)
+    left = f"The limit '{rule.name}' of {size} would have {state.remaining} left."
+    return Step("ratelimits", "passed", left, rule.name)

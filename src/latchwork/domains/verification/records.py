@@ -1,0 +1,95 @@
+"""What is asked of a verification and what it answers."""
+
+from enum import StrEnum
+
+
+import msgspec
+
+from latchwork.domains.credits import Commit
+from latchwork.domains.ratelimits import LimitState
+from latchwork.domains.verification.snapshots import BoundLimit, KeySnapshot
+
+
+class Outcome(StrEnum):
+    """How a verification ended; every one of them is an answer, none an error."""
+
+    VALID = "VALID"
+    NOT_FOUND = "NOT_FOUND"
+    FORBIDDEN = "FORBIDDEN"
+    DISABLED = "DISABLED"
+    EXPIRED = "EXPIRED"
+    INSUFFICIENT_PERMISSIONS = "INSUFFICIENT_PERMISSIONS"
+    RATE_LIMITED = "RATE_LIMITED"
+    USAGE_EXCEEDED = "USAGE_EXCEEDED"
+
+
+class LimitClaim(msgspec.Struct, frozen=True, gc=False):
+    """A limit the request names: a stored one by its name, or its own when limit and duration are given."""
+
+    name: str
+    cost: int = 1
+    limit: int | None = None
+    duration_ms: int | None = None
+
+    @property
+    def is_its_own(self) -> bool:
+        """Whether the request brings limit and duration itself."""
+        return self.limit is not None and self.duration_ms is not None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One verification: the digest of the key's text, and what the key is to be used for.
+
+    `cost` is in credits; `None` costs 1 where the key has credits. `keyspaces` are the only ones
+    the key may belong to; empty means any.
+    """
+
+    digest: bytes
+    ip: str
+    request_id: str
+    tags: tuple[str, ...] | list[str] = ()
+    query: str | None = None
+    cost: int | None = None
+    limits: tuple[LimitClaim, ...] | list[LimitClaim] = ()
+    keyspaces: tuple[str, ...] | list[str] = ()
+
+
+class Refusal:
+    """Why a key is refused, in one sentence, and when time alone will help (ms), if it will."""
+
+    __slots__ = ("outcome", "reason", "retry_at_ms")
+
+    def __init__(self, outcome: Outcome, reason: str, retry_at_ms: int | None = None) -> None:
+        self.outcome = outcome
+        self.reason = reason
+        self.retry_at_ms = retry_at_ms
+
+
+LimitStates = list[tuple[BoundLimit, LimitState]]
+
+
+class Verdict:
+    """The decision. `snapshot` is `None` for NOT_FOUND, which tells nothing else.
+
+    `remaining` are the key's credits, `None` when it is unlimited. While `commit` is not `None` the
+    spend is not yet durable, and the verdict must not leave the house before it is.
+    """
+
+    __slots__ = ("commit", "limits", "outcome", "reason", "remaining", "retry_at_ms", "snapshot")
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        snapshot: KeySnapshot | None = None,
+        remaining: int | None = None,
+        limits: LimitStates | None = None,
+    ) -> None:
+        self.outcome = outcome
+        self.snapshot = snapshot
+        self.remaining = remaining
+        self.limits = limits
+        self.reason: str | None = None
+        self.retry_at_ms: int | None = None
+        self.commit: Commit | None = None
+
+

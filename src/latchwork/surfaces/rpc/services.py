@@ -1,0 +1,33 @@
+"""What the procedures of this surface stand on: one container, made by `compose`."""
+
+from dataclasses import dataclass
+
+from latchwork.domains.analytics import Analytics
+from latchwork.domains.identities import Identities
+from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.ratelimits import Limiter, Overrides
+from latchwork.domains.verification import Callers, Explainer, Verifier
+from latchwork.kernel.clock import Clock
+from latchwork.surfaces.rpc.procedures import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The domains' verbs. With `test_clock`, `X-Test-Time` says when rate limits are decided."""
+
+    apis: Apis
+    keys: Keys
+    root_keys: RootKeys
+    identities: Identities
+    limiter: Limiter
+    overrides: Overrides
+    callers: Callers
+    verifier: Verifier
+    explainer: Explainer
+    analytics: Analytics
+    clock: Clock
+    test_clock: bool = False
+
+
+Request = Call[Services]
+"""One authenticated request of this surface."""

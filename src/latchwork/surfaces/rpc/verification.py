@@ -1,0 +1,298 @@
+"""Verification in the family `keys`: verify one, verify many, explain."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from latchwork.domains.permissions import QuerySyntaxError
+from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim, Outcome, Verdict
+from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed
+from latchwork.kernel.ids import new_request_id
+from latchwork.surfaces.http.hot import Answer, HotHandler
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive, TolerantBody
+from latchwork.surfaces.rpc.envelope import failed
+from latchwork.surfaces.rpc.keys import family
+from latchwork.surfaces.rpc.procedures import BULK_BYTES, Rendered
+from latchwork.surfaces.rpc.services import Request, Services
+from latchwork.surfaces.rpc.shapes import IdentityData, KeyId, LimitData
+from latchwork.surfaces.rpc.verdicts import data_of, one
+
+MOST_COST = 1_000_000_000_000
+KeyText = Annotated[str, Meta(min_length=1, max_length=512, description="The whole key.")]
+
+
+class CreditsOf(Body):
+    """What the use costs."""
+
+    cost: Annotated[int, Meta(ge=0, le=MOST_COST, description="0 checks without spending.")]
+
+
+class LimitOf(TolerantBody):
+    """A limit to check: a stored one by name, or one of its own with `limit` and `duration`."""
+
+    name: Annotated[str, Meta(min_length=3, max_length=255)]
+    cost: Count = 1
+    limit: Count | UnsetType = UNSET
+    duration: Annotated[Count, Meta(description="In milliseconds, at least 1000.")] | UnsetType = UNSET
+
+    def record(self) -> LimitClaim:
+        """The record."""
+        return LimitClaim(
+            self.name,
+            self.cost,
+            None if isinstance(self.limit, UnsetType) else self.limit,
+            None if isinstance(self.duration, UnsetType) else self.duration,
+        )
+
+
+class VerifyKey(Body):
+    """A key, and what it is to be used for."""
+
+    key: KeyText
+    tags: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=512)]],
+        Meta(max_length=20, description="Kept with the event, for analytics."),
+    ] = []
+    permissions: (
+        Annotated[str, Meta(min_length=1, max_length=1000, description="Such as `a AND (b OR c)`.")] | UnsetType
+    ) = UNSET
+    credits: CreditsOf | UnsetType = UNSET
+    ratelimits: list[LimitOf] = []
+    migration_id: Annotated[str, Meta(max_length=256)] | UnsetType = UNSET
+    keyspaces: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=256)]],
+        Meta(max_length=5, description="The only keyspaces the key may belong to."),
+    ] = []
+
+    def claim(self, ip: str, request_id: str) -> Claim:
+        """The record."""
+        return claim_of(self, sha256(self.key.encode()).digest(), ip, request_id)
+
+
+
+def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id: str) -> Claim:
+    """The record of what a request asks, for the key with that digest."""
+    return Claim(
+        digest,
+        ip,
+        request_id,
+        body.tags,
+        None if body.permissions is UNSET else body.permissions,  # type: ignore[arg-type]
+        None if body.credits is UNSET else body.credits.cost,  # type: ignore[union-attr]
+        [limit.record() for limit in body.ratelimits] if body.ratelimits else (),
+        body.keyspaces,
+    )
+
+
+class CheckedLimitData(Data):
+    """A limit that was checked. `wouldExceed` is told of limits in shadow mode only."""
+
+    id: str
+    name: str
+    limit: int
+    duration: int
+    auto_apply: bool
+    exceeded: bool
+    remaining: int
+    reset: int
+    would_exceed: bool | UnsetType = UNSET
+
+
+class VerifiedKey(Data):
+    """The verdict. For NOT_FOUND only `valid` and `code`."""
+
+    valid: bool
+    code: Outcome
+    key_id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    meta: dict[str, object] | UnsetType = UNSET
+    expires: int | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    permissions: list[str] | UnsetType = UNSET
+    roles: list[str] | UnsetType = UNSET
+    identity: IdentityData | UnsetType = UNSET
+    keyspace_id: str | UnsetType = UNSET
+    credits: int | UnsetType = UNSET
+    ratelimits: list[CheckedLimitData] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    retry_at: int | UnsetType = UNSET
+
+
+def hot_verify(services: Services) -> HotHandler:
+    """The handler that answers from memory; what it does not accept goes the ordinary way."""
+    decode = msgspec.json.Decoder(VerifyKey).decode
+    known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
+
+    def verify(authorization: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
+        now_ms = now()
+        caller = known(authorization, now_ms)
+        if caller is None or not body.isascii():
+            return None
+        try:
+            request_id = new_request_id()
+            verdict = attempt(caller, decode(body).claim(ip, request_id), now_ms)
+        except (msgspec.MsgspecError, Fault):
+            return None
+        if verdict is None:
+            return None
+        answer = one(request_id, verdict)
+        return answer if verdict.commit is None else AfterCommit(verdict, answer, request_id)
+
+    return verify
+
+
+class AfterCommit:
+    """An answer that leaves when its spend is durable."""
+
+    __slots__ = ("_answer", "_request_id", "_verdict")
+
+    def __init__(self, verdict: Verdict, answer: bytes, request_id: str) -> None:
+        self._verdict = verdict
+        self._answer = answer
+        self._request_id = request_id
+
+    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
+        """See `surfaces.http.hot.Later`."""
+
+        def settled(error: Exception | None) -> None:
+            callback(self._answer if error is None else _refused(self._request_id, error))
+
+        assert self._verdict.commit is not None
+        self._verdict.commit.then(settled)
+
+
+def _refused(request_id: str, error: Exception) -> Answer:
+    from latchwork.kernel.faults import Unavailable
+
+    return failed(request_id, error if isinstance(error, Fault) else Unavailable())
+
+
+@family.procedure(
+    "verifyKey",
+    answers=VerifiedKey,
+    summary="Verify a key",
+    permission="api.*.verify_key or api.<apiId>.verify_key",
+    faults=[QuerySyntaxError, PreconditionFailed],
+    allows_nul=True,
+    heat=hot_verify,
+    example={"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe", "permissions": "documents.read"},
+)
+async def verify_key(call: Request, body: VerifyKey) -> Rendered:
+    """Decides whether the key may be used so, now; always 200, the verdict is in `code`.
+
+    Limits and credits are consumed only by a verification that passes everything before them. A key
+    that you may not verify is NOT_FOUND.
+    """
+    services = call.platform
+    caller = Grant.of(call.who.workspace_id, call.who.permissions)
+    verdict = await services.verifier.verify(caller, body.claim(call.remote_ip, call.request_id), call.now_ms)
+    return Rendered(one(call.request_id, verdict))
+
+
+class VerifyKeys(Body):
+    """Up to 100 verifications."""
+
+    requests: Annotated[list[VerifyKey], Meta(min_length=1, max_length=100)]
+
+
+@family.procedure(
+    "verifyKeys",
+    answers=list[VerifiedKey],
+    summary="Verify many keys",
+    permission="api.*.verify_key or api.<apiId>.verify_key",
+    faults=[QuerySyntaxError, PreconditionFailed],
+    allows_nul=True,
+    body_bytes=BULK_BYTES,
+    example={"requests": [{"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe"}, {"key": "prod_9bGyRw8q2N6kA9dS5lUpZf"}]},
+)
+async def verify_keys(call: Request, body: VerifyKeys) -> Rendered:
+    """Verifies each in order, as `verifyKey` would, and answers all verdicts in that order."""
+    services = call.platform
+    caller = Grant.of(call.who.workspace_id, call.who.permissions)
+    claims = [request.claim(call.remote_ip, call.request_id) for request in body.requests]
+    verdicts = await services.verifier.verify_all(caller, claims, call.now_ms)
+    data = b",".join(data_of(verdict) for verdict in verdicts)
+    return Rendered(b'{"meta":{"requestId":"%b"},"data":[%b]}' % (call.request_id.encode(), data))
+
+
+class ExplainKey(Body):
+    """A verification to explain: the key by its text or its id, and what it is to be used for."""
+
+    key: KeyText | UnsetType = UNSET
+    key_id: KeyId | UnsetType = UNSET
+    at: Annotated[Count, Meta(description="As if it were that moment, in milliseconds.")] | UnsetType = UNSET
+    ip: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="As if it came from there.")] | UnsetType
+    ) = UNSET
+    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=512)]], Meta(max_length=20)] = []
+    permissions: Annotated[str, Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    credits: CreditsOf | UnsetType = UNSET
+    ratelimits: list[LimitOf] = []
+    keyspaces: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=5)] = []
+
+
+class StepData(Data):
+    """One check, in the order in which a verification makes them."""
+
+    check: str
+    outcome: Literal["passed", "failed", "skipped"]
+    detail: str
+    rule: str | UnsetType = UNSET
+
+
+class ExplanationData(Data):
+    """What `verifyKey` would answer, why, and what would make it pass."""
+
+    valid: bool
+    code: Outcome
+    checks: list[StepData]
+    remedies: list[str]
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> "ExplanationData":
+        """The wire form."""
+        steps = [
+            StepData(
+                check=step.check,
+                outcome=step.outcome,  # type: ignore[arg-type]
+                detail=step.detail,
+                rule=step.rule or UNSET,
+            )
+            for step in explanation.steps
+        ]
+        return cls(
+            valid=explanation.code is Outcome.VALID,
+            code=explanation.code,
+            checks=steps,
+            remedies=explanation.remedies,
+        )
+
+
+@family.procedure(
+    "explainKey",
+    answers=ExplanationData,
+    summary="Explain a verification",
+    permission="api.<apiId>.verify_key and api.<apiId>.read_key (or with *)",
+    faults=[QuerySyntaxError, PreconditionFailed],
+    allows_nul=True,
+    example={"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe", "credits": {"cost": 5}},
+)
+async def explain_key(call: Request, body: ExplainKey) -> ExplanationData:
+    """Tells what `verifyKey` would answer and every check behind it, also those after the first failure.
+
+    Spends nothing and records nothing. A key that you may not verify and read is NOT_FOUND.
+    """
+    services = call.platform
+    if isinstance(body.key, UnsetType) == isinstance(body.key_id, UnsetType):
+        raise BadRequest("Give either `key` or `keyId`.")
+    if isinstance(body.key, UnsetType):
+        digest = await services.explainer.digest_of(call.who, str(body.key_id))
+    else:
+        digest = sha256(body.key.encode()).digest()
+    ip = call.remote_ip if isinstance(body.ip, UnsetType) else body.ip
+    at_ms = call.now_ms if isinstance(body.at, UnsetType) else body.at
+    claim = claim_of(body, digest, ip, call.request_id)
+    return ExplanationData.of(await services.explainer.explain(call.who, claim, at_ms))
