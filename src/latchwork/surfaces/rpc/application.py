@@ -8,26 +8,26 @@ exist, so finding a procedure is one dictionary look-up.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
 from latchwork.kernel.clock import Clock
-from latchwork.kernel.faults import Fault, TooManyRequests
+from latchwork.kernel.faults import Fault
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import ClientGone, RequestTimeout, Unexpected, UnknownRoute, WrongMethod
-from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, Later, request_id_of
-from latchwork.surfaces.http.ordinary import Screen
+from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, request_id_of
 from latchwork.surfaces.http.requests import Headers, RequestFacts, read_body
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 from latchwork.surfaces.rpc import envelope
+from latchwork.surfaces.rpc.admission import Authenticate, Meter, bearer_token, unmetered
 from latchwork.surfaces.rpc.bodies import BodyReader
-from latchwork.surfaces.rpc.faults import MalformedAuthorization, MissingAuthorization
+from latchwork.surfaces.rpc.faults import MissingAuthorization
 from latchwork.surfaces.rpc.openapi import document
 from latchwork.surfaces.rpc.procedures import Call, Family, Page, Procedure, Rendered, Visit
 from latchwork.surfaces.rpc.queries import QueryReader, refuse_secrets
@@ -44,39 +44,9 @@ UNHOT_HEADERS = (b"x-test-time", b"x-unkey-metrics")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How a workspace stands against its limit on API requests after this one."""
-
-    limit: int
-    remaining: int
-    reset_s: int
-    """Whole seconds until the window ends."""
-    admitted: bool = True
-
-    def headers(self) -> RawPairs:
-        """The `RateLimit-*` headers of every authenticated answer."""
-        return (
-            (b"ratelimit-limit", b"%d" % self.limit),
-            (b"ratelimit-remaining", b"%d" % self.remaining),
-            (b"ratelimit-reset", b"%d" % self.reset_s),
-        )
-
-
-Authenticate = Callable[[bytes, RequestFacts], Awaitable[Principal]]
-"""Finds who holds a root key; raises the faults of §1.2."""
-
-Meter = Callable[[Principal], Awaitable[Allowance | None]]
-"""Counts one request against the workspace's limit; `None` when it has none."""
-
 Record = Callable[[str, int, int], None]
 """Told of every request: the path of its procedure (empty when there is none), its status (499 when
 nobody waited for the answer) and its duration in nanoseconds."""
-
-
-async def unmetered(who: Principal) -> Allowance | None:
-    """No workspace has a limit."""
-    return None
 
 
 def unrecorded(path: str, status: int, duration_ns: int) -> None:
@@ -88,7 +58,6 @@ class _Route(Generic[P]):
     procedure: Procedure[P]
     body: BodyReader[Any] | None
     query: QueryReader[Any] | None
-    hot: HotHandler | None
 
 
 @dataclass(slots=True)
@@ -115,7 +84,6 @@ class RpcApplication(Generic[P]):
         meter: Meter = unmetered,
         record: Record = unrecorded,
         trusted_proxies: Networks = (),
-        screen: Screen | None = None,
         docs: DocsGate | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
@@ -126,7 +94,6 @@ class RpcApplication(Generic[P]):
         self._meter = meter
         self._record = record
         self._trusted_proxies = trusted_proxies
-        self._screen = screen or Screen(UNHOT_HEADERS)
         self._docs = docs or DocsGate()
         self._timeout_s = timeout_s
         self._routes = self._table()
@@ -134,12 +101,15 @@ class RpcApplication(Generic[P]):
 
     @property
     def hot(self) -> dict[str, HotHandler]:
-        """The hot handlers by path, for a door that answers POST requests before ASGI does."""
+        """The hot handlers by path, for doors that answer POST requests before this application does.
+
+        A door leaves requests with one of `UNHOT_HEADERS` to the application.
+        """
         return {
-            path: route.hot
-            for path, methods in self._routes.items()
-            for method, route in methods.items()
-            if route.hot is not None and method == "POST"
+            procedure.path: procedure.heat(self._platform)
+            for family in self._families
+            for procedure in family.procedures
+            if procedure.heat is not None
         }
 
     @property
@@ -154,12 +124,11 @@ class RpcApplication(Generic[P]):
     def _table(self) -> dict[str, dict[str, _Route[P]]]:
         table: dict[str, dict[str, _Route[P]]] = {}
         for procedure in (p for family in self._families for p in family.procedures):
-            hot = procedure.heat(self._platform) if procedure.heat else None
             for method in procedure.methods:
                 if method in table.setdefault(procedure.path, {}):
                     raise ValueError(f"{method} {procedure.path} is declared twice")
                 readers = procedure.body_reader(method), procedure.query_reader(method)
-                table[procedure.path][method] = _Route(procedure, *readers, hot)
+                table[procedure.path][method] = _Route(procedure, *readers)
         return table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -215,27 +184,16 @@ class RpcApplication(Generic[P]):
         if turn.query and route.query is None:
             refuse_secrets(turn.query, facts.path)
         body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
-        if route.hot is not None and (answer := await self._hot_answer(route.hot, body, facts)):
-            return answer
         if not procedure.open and facts.headers.get(b"authorization") is None:
             raise MissingAuthorization()
         arguments = _arguments(route, body, turn.query)
         if procedure.open:
             visit = Visit(self._platform, facts)
         else:
-            who = await self._authenticate(_token(facts.headers), facts)
+            who = await self._authenticate(bearer_token(facts.headers), facts)
             await self._count(turn, who)
             visit = Call(self._platform, facts, who=who)
         return _rendered(visit, procedure, await procedure.handler(visit, *arguments))
-
-    async def _hot_answer(self, handler: HotHandler, body: bytes, facts: RequestFacts) -> Answer | None:
-        head = self._screen.sift(facts.headers.raw())
-        if head is None:
-            return None
-        answer = handler(head.authorization, body, facts.remote_ip)
-        if not isinstance(answer, bytes | Answer | None):
-            answer = await _finished(answer)
-        return Answer(200, answer) if isinstance(answer, bytes) else answer
 
     async def _count(self, turn: _Turn[P], who: Principal) -> None:
         try:
@@ -247,11 +205,7 @@ class RpcApplication(Generic[P]):
             return
         turn.headers = allowance.headers()
         if not allowance.admitted:
-            raise TooManyRequests(
-                f"This workspace may make {allowance.limit} API requests a minute. "
-                f"Try again in {allowance.reset_s} seconds.",
-                retry_after_s=allowance.reset_s,
-            )
+            raise allowance.refusal()
 
     async def _openapi_answer(self, facts: RequestFacts, scope: Scope) -> Answer:
         if not await self._docs.admits(scope):
@@ -272,28 +226,10 @@ class RpcApplication(Generic[P]):
         return envelope.failed(facts.request_id, fault, accept, errors_as)
 
 
-def _token(headers: Headers) -> bytes:
-    sent = (headers.get(b"authorization") or b"").strip()
-    if headers.repeated(b"authorization"):
-        raise MalformedAuthorization()
-    scheme, _, token = sent.partition(b" ")
-    if scheme != b"Bearer":
-        raise MalformedAuthorization.without_scheme()
-    if not token.strip():
-        raise MalformedAuthorization()
-    return token.strip()
-
-
 def _arguments(route: _Route[Any], body: bytes, query: bytes) -> tuple[Any, ...]:
     if route.body is not None and (body or route.query is None):
         return (route.body.read(body),)
     return () if route.query is None else (route.query.read(query),)
-
-
-async def _finished(later: Later) -> bytes | Answer:
-    future: asyncio.Future[bytes | Answer] = asyncio.get_running_loop().create_future()
-    later.then(lambda answer: None if future.done() else future.set_result(answer))
-    return await future
 
 
 def _rendered(visit: Visit[Any], procedure: Procedure[Any], result: Any) -> Answer:

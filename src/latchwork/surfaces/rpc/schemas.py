@@ -15,15 +15,27 @@ _COMPONENTS = "#/components/schemas/"
 
 def components_of(types: Sequence[Any]) -> tuple[list[Schema], dict[str, Schema]]:
     """For each type a schema that refers to named components, and those components."""
-    schemas, components = msgspec.json.schema_components(types, ref_template=_COMPONENTS + "{name}")
+    schemas, components = _generated(types)
     return [_flat(s) for s in schemas], {name: _flat(s) for name, s in components.items()}
 
 
 def schema_of(shape: Any) -> Schema:
     """The schema of one type with every reference replaced by what it refers to."""
-    (schema,), components = msgspec.json.schema_components([shape], ref_template=_COMPONENTS + "{name}")
+    (schema,), components = _generated([shape])
     inlined: Schema = _inlined(schema, components)
     return inlined
+
+
+def _generated(types: Sequence[Any]) -> tuple[tuple[Schema, ...], dict[str, Schema]]:
+    template = _COMPONENTS + "{name}"
+    return msgspec.json.schema_components(types, schema_hook=_anything, ref_template=template)
+
+
+def _anything(kind: type) -> Schema:
+    """`object` is Python's word for any value."""
+    if kind is object:
+        return {}
+    raise NotImplementedError(f"{kind} has no JSON Schema")
 
 
 def _inlined(node: Any, components: dict[str, Schema]) -> Any:
@@ -70,7 +82,8 @@ def unbounded_integers(shape: Any) -> list[str]:
 
 def takes_anything(shape: Any) -> bool:
     """Whether a declared type has a place for values of any kind, such as metadata."""
-    return any(isinstance(node, inspect.AnyType) for _, node in _walk(inspect.type_info(shape), "$"))
+    free = inspect.AnyType | inspect.CustomType
+    return any(isinstance(node, free) for _, node in _walk(inspect.type_info(shape), "$"))
 
 
 def skips_unknown(shape: Any) -> bool:
