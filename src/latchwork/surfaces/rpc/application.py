@@ -72,7 +72,11 @@ class _Turn(Generic[P]):
 
 
 class RpcApplication(Generic[P]):
-    """Serves every procedure of the families, and their OpenAPI document."""
+    """Serves every procedure of the families, and their OpenAPI document.
+
+    `platform` is what handlers find in `call.platform`. `admission_faults` are those that
+    `authenticate` may raise besides an unknown key; they are documented for every procedure.
+    """
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class RpcApplication(Generic[P]):
         record: Record = unrecorded,
         trusted_proxies: Networks = (),
         docs: DocsGate | None = None,
+        admission_faults: Sequence[type[Fault]] = (),
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._families = tuple(families)
@@ -95,6 +100,7 @@ class RpcApplication(Generic[P]):
         self._record = record
         self._trusted_proxies = trusted_proxies
         self._docs = docs or DocsGate()
+        self._admission_faults = tuple(admission_faults)
         self._timeout_s = timeout_s
         self._routes = self._table()
         self._document: bytes | None = None
@@ -119,7 +125,7 @@ class RpcApplication(Generic[P]):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document of everything served here."""
-        return document(self._families)
+        return document(self._families, self._admission_faults)
 
     def _table(self) -> dict[str, dict[str, _Route[P]]]:
         table: dict[str, dict[str, _Route[P]]] = {}

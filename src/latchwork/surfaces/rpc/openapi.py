@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document of the RPC surface, made from the same table that serves it."""
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, get_args, get_origin
@@ -12,115 +13,45 @@ from latchwork.kernel.faults import (
     Unauthorized,
     Unavailable,
 )
+from latchwork.kernel.principal import lacking
 from latchwork.surfaces.http.faults import BodyTooLarge, RequestTimeout, Unexpected
+from latchwork.surfaces.rpc.admission import Allowance
+from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
 from latchwork.surfaces.rpc.envelope import ERROR_TYPES, STATUSES_WITH_ERRORS
 from latchwork.surfaces.rpc.examples import example_of
 from latchwork.surfaces.rpc.faults import MalformedAuthorization
-from latchwork.surfaces.rpc.procedures import Family, Method, Page, Procedure
+from latchwork.surfaces.rpc.procedures import BODY_BYTES, Family, Method, Page, Procedure
 from latchwork.surfaces.rpc.schemas import Schema, components_of, schema_of
 
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
-_REQUEST_ID = "req_4sTq0XbZ1"
-_EVERYWHERE: tuple[type[Fault], ...] = (BadRequest, RequestTimeout, Unexpected, Unavailable)
-_AUTHENTICATED: tuple[type[Fault], ...] = (
+FaultTypes = Sequence[type[Fault]]
+_EVERYWHERE: FaultTypes = (BadRequest, RequestTimeout, Unexpected, Unavailable)
+_AUTHENTICATED: FaultTypes = (
     MalformedAuthorization,
     Unauthorized,
     InsufficientPermissions,
     TooManyRequests,
 )
 
-_ENVELOPE: dict[str, Schema] = {
-    "Meta": {
-        "type": "object",
-        "description": "What is said about every answer.",
-        "properties": {
-            "requestId": {
-                "type": "string",
-                "description": "Names this request in logs; also sent as `X-Request-ID`.",
-                "pattern": "^req_[0-9A-Za-z]{9}$",
-                "examples": [_REQUEST_ID],
-            }
-        },
-        "required": ["requestId"],
-    },
-    "Pagination": {
-        "type": "object",
-        "description": "Where a list goes on.",
-        "properties": {
-            "hasMore": {"type": "boolean", "description": "Whether another page follows."},
-            "cursor": {
-                "type": "string",
-                "description": "Send it to get the next page; absent on the last one.",
-            },
-        },
-        "required": ["hasMore"],
-    },
-    "Error": {
-        "type": "object",
-        "description": "Why a request was not served.",
-        "properties": {
-            "title": {"type": "string", "description": "The short name of the kind of error."},
-            "detail": {"type": "string", "description": "A sentence about this very request."},
-            "status": {"type": "integer", "description": "The HTTP status."},
-            "type": {
-                "type": "string",
-                "format": "uri",
-                "description": "The stable identity of the kind of error: `<system>/<category>/<specific>` "
-                "behind an address.",
-            },
-        },
-        "required": ["title", "detail", "status", "type"],
-    },
-    "Violation": {
-        "type": "object",
-        "description": "One thing that is wrong with a request.",
-        "properties": {
-            "location": {"type": "string", "description": "The path of the schema keyword that is broken."},
-            "message": {"type": "string", "description": "What was got and what was wanted."},
-            "fix": {"type": "string", "description": "What would be right."},
-        },
-        "required": ["location", "message"],
-    },
-    "RefusedRequest": {
-        "allOf": [{"$ref": "#/components/schemas/Error"}],
-        "type": "object",
-        "description": "What is wrong with the request itself.",
-        "properties": {
-            "errors": {
-                "type": "array",
-                "description": "Every violation of the schema; empty when it was kept.",
-                "items": {"$ref": "#/components/schemas/Violation"},
-            }
-        },
-        "required": ["errors"],
-    },
+_DETAILS: dict[type[Fault], str] = {
+    InsufficientPermissions: lacking("api", "api_1234567890", "create_key"),
+    TooManyRequests: Allowance(limit=600, remaining=0, reset_s=17).refusal().detail,
+    BodyTooLarge: BodyTooLarge.over(BODY_BYTES).detail,
 }
-_HEADERS: dict[str, Schema] = {
-    "X-Request-ID": {"description": "The same as `meta.requestId`.", "schema": {"type": "string"}},
-    "RateLimit-Limit": {
-        "description": "API requests that the workspace may make in a minute, where it has a limit.",
-        "schema": {"type": "integer"},
-    },
-    "RateLimit-Remaining": {
-        "description": "How many of them are left.",
-        "schema": {"type": "integer"},
-    },
-    "RateLimit-Reset": {
-        "description": "Seconds until they are counted anew.",
-        "schema": {"type": "integer"},
-    },
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
-}
+"""Examples of the sentences that have no fixed wording."""
 
 
-def document(families: Sequence[Family[Any]]) -> dict[str, Any]:
-    """OpenAPI 3.1 for every procedure of `families`, with every status each may answer."""
+def document(families: Sequence[Family[Any]], admission_faults: FaultTypes = ()) -> dict[str, Any]:
+    """OpenAPI 3.1 for every procedure of `families`, with every status each may answer.
+
+    `admission_faults` are those that authentication raises besides what is known here.
+    """
     procedures = [p for family in families for p in family.procedures]
     shapes = _shapes(procedures)
     schemas, components = components_of(list(shapes))
     named = dict(zip(shapes, schemas, strict=True))
-    taken = components.keys() & _ENVELOPE.keys()
+    taken = components.keys() & ENVELOPE.keys()
     if taken:
         raise TypeError(f"these names belong to the envelope: {sorted(taken)}")
     return {
@@ -133,10 +64,10 @@ def document(families: Sequence[Family[Any]]) -> dict[str, Any]:
         },
         "servers": [{"url": "/", "description": "This server"}],
         "tags": [{"name": f.name, "description": f.description} for f in families if f.procedures],
-        "paths": _paths(procedures, named),
+        "paths": _paths(procedures, named, admission_faults),
         "components": {
-            "schemas": _ENVELOPE | components,
-            "headers": _HEADERS,
+            "schemas": ENVELOPE | components,
+            "headers": HEADERS,
             "securitySchemes": {
                 "rootKey": {"type": "http", "scheme": "bearer", "description": "A root key of the workspace."}
             },
@@ -171,11 +102,15 @@ def _is_page(procedure: Procedure[Any]) -> bool:
     return get_origin(procedure.answers) is Page
 
 
-def _paths(procedures: Iterable[Procedure[Any]], named: Mapping[Any, Schema]) -> dict[str, Any]:
+def _paths(
+    procedures: Iterable[Procedure[Any]], named: Mapping[Any, Schema], admission_faults: FaultTypes
+) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for procedure in procedures:
+        failures = _failures(procedure, admission_faults)
         for method in procedure.methods:
             operation = _operation(procedure, method, named)
+            operation["responses"] |= failures
             paths.setdefault(procedure.path, {})[method.lower()] = operation
     return paths
 
@@ -188,7 +123,7 @@ def _operation(procedure: Procedure[Any], method: Method, named: Mapping[Any, Sc
         "summary": procedure.summary,
         "description": _description(procedure),
         "security": [] if procedure.open else [{"rootKey": []}],
-        "responses": {str(procedure.status): _success(procedure, named)} | _failures(procedure),
+        "responses": {str(procedure.status): _success(procedure, named)},
     }
     if procedure.permission:
         operation["x-permission"] = procedure.permission
@@ -248,16 +183,19 @@ def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def faults_of(procedure: Procedure[Any]) -> list[type[Fault]]:
+def faults_of(procedure: Procedure[Any], admission_faults: FaultTypes = ()) -> list[type[Fault]]:
     """Every fault that a procedure may answer with, in the order of their statuses."""
-    reads_body = (BodyTooLarge,) if procedure.body is not None else ()
-    general = _EVERYWHERE + reads_body + (() if procedure.open else _AUTHENTICATED)
-    return sorted(dict.fromkeys(general + procedure.faults), key=lambda fault: (fault.status, fault.code))
+    found = [*_EVERYWHERE, *procedure.faults]
+    if procedure.body is not None:
+        found.append(BodyTooLarge)
+    if not procedure.open:
+        found += [*_AUTHENTICATED, *admission_faults]
+    return sorted(dict.fromkeys(found), key=lambda fault: (fault.status, fault.code))
 
 
-def _failures(procedure: Procedure[Any]) -> dict[str, Any]:
+def _failures(procedure: Procedure[Any], admission_faults: FaultTypes) -> dict[str, Any]:
     by_status: dict[int, list[type[Fault]]] = {}
-    for fault in faults_of(procedure):
+    for fault in faults_of(procedure, admission_faults):
         by_status.setdefault(fault.status, []).append(fault)
     return {str(status): _failure(procedure, status, faults) for status, faults in by_status.items()}
 
@@ -297,10 +235,10 @@ def _example_name(fault: type[Fault]) -> str:
 def _example(fault: type[Fault]) -> dict[str, Any]:
     error: dict[str, Any] = {
         "title": fault.title,
-        "detail": fault.default_detail or (fault.__doc__ or "").partition("\n")[0],
+        "detail": _DETAILS.get(fault) or fault.default_detail or inspect.getdoc(fault),
         "status": fault.status,
         "type": ERROR_TYPES + fault.code,
     }
     if fault.status in STATUSES_WITH_ERRORS:
         error["errors"] = []
-    return {"meta": {"requestId": _REQUEST_ID}, "error": error}
+    return {"meta": {"requestId": REQUEST_ID}, "error": error}
