@@ -1,0 +1,54 @@
+"""Rate limits: how much of something may be taken in how much time.
+
+A limit belongs to a key or an identity (a named rule) or to an identifier of a namespace, where overrides may
+replace it. Counters behind a port hold what was taken; three algorithms say what that means. The algorithms
+are pure and exact, so that every adapter answers alike.
+"""
+
+from latchwork.domains.ratelimits.faults import NamespaceGone, NamespaceNotFound, OverrideNotFound
+from latchwork.domains.ratelimits.limiter import LimitAnswer, Limiter, LimitRequest
+from latchwork.domains.ratelimits.namespaces import Namespaces
+from latchwork.domains.ratelimits.overrides import OverrideMatcher
+from latchwork.domains.ratelimits.ports import Counters
+from latchwork.domains.ratelimits.records import (
+    ENFORCE,
+    MOVING_WINDOW,
+    SHADOW,
+    SLIDING_WINDOW,
+    TOKEN_BUCKET,
+    Algorithm,
+    LimitCheck,
+    LimitRule,
+    LimitState,
+    Mode,
+    Namespace,
+    Override,
+    counter_key,
+)
+from latchwork.domains.ratelimits.service import Overrides
+
+__all__ = [
+    "ENFORCE",
+    "MOVING_WINDOW",
+    "SHADOW",
+    "SLIDING_WINDOW",
+    "TOKEN_BUCKET",
+    "Algorithm",
+    "Counters",
+    "LimitAnswer",
+    "LimitCheck",
+    "LimitRequest",
+    "LimitRule",
+    "LimitState",
+    "Limiter",
+    "Mode",
+    "Namespace",
+    "NamespaceGone",
+    "NamespaceNotFound",
+    "Namespaces",
+    "Override",
+    "OverrideMatcher",
+    "OverrideNotFound",
+    "Overrides",
+    "counter_key",
+]
