@@ -1,5 +1,6 @@
 """`python -m benchmarks [s01 s02 …]`: measure, print the figures beside their goals, keep them."""
 
+import http.client
 import importlib
 import pkgutil
 import sys
@@ -26,7 +27,7 @@ def main(asked: list[str]) -> int:
             continue
         try:
             figures = list(module.run())
-        except BenchError as error:
+        except (BenchError, OSError, http.client.HTTPException) as error:
             print(f"{_name(module)}: {error}", file=sys.stderr)
             failed += 1
             continue

@@ -21,7 +21,7 @@ HOLLOW_NAMES = {
     "utils",
 }
 # Written so that this file does not match itself.
-MACHINE_PATHS = re.compile(r"/(?:root|wor[k]|home/\w+|Users/\w+)/[\w.]|bash[_]jobs")
+MACHINE_PATHS = re.compile(rf"{re.escape(str(ROOT))}/|/(?:root|wor[k])/[\w.]|bash[_]jobs")
 ISSUE_NUMBERS = re.compile(r"\b[Ii]ssues?\s+#?\d+|(?:^|[\s(])#\d+\b(?!-)", re.MULTILINE)
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b")
 SKIPS = {"skip", "skipif", "xfail", "importorskip"}

@@ -24,13 +24,16 @@ from latchwork.domains.verification import (
     load_caller,
     load_key,
 )
-from latchwork.domains.workspaces import Workspaces, operator
+from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import Clock, SteadyClock
 from latchwork.kernel.invalidations import Invalidations
-from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Database, PostgresDatabase, open_database
 from latchwork.settings import Settings
+from latchwork.surfaces.rpc.services import Services
 from latchwork.surfaces.rpc.verdicts import render
+
+
+_TEST_WINDOWS = 1000  # a test clock may be set back and forth
 
 
 class AnotherProcess(Exception):
@@ -48,21 +51,9 @@ class Platform:
     db: Database
     clock: Clock
     workspaces: Workspaces
-    root_keys: RootKeys
-    apis: Apis
-    keys: Keys
-    identities: Identities
-    limiter: Limiter
-    overrides: Overrides
-    callers: Callers
-    verifier: Verifier
-    explainer: Explainer
+    services: Services
     ledger: Ledger
     analytics: Analytics
-
-    def operator(self, workspace_id: str) -> Principal:
-        """The person at the server's own command line, acting in a workspace."""
-        return operator(workspace_id)
 
 
 @asynccontextmanager
@@ -103,30 +94,28 @@ def _assemble(
     settings: Settings, db: Database, clock: Clock, ledger: Ledger, analytics: Analytics
 ) -> Platform:
     invalidations = Invalidations()
-    counters = MemoryCounters()
+    counters = MemoryCounters(windows_kept=_TEST_WINDOWS if settings.test_clock else 2)
     namespaces = Namespaces(db, clock, invalidations)
     callers: SnapshotCache[CallerSnapshot] = SnapshotCache(
         lambda digest: db.read(lambda connection: load_caller(connection, digest)), invalidations
     )
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, analytics)
-    return Platform(
-        settings=settings,
-        db=db,
-        clock=clock,
-        workspaces=Workspaces(db, clock),
-        root_keys=RootKeys(db, clock, invalidations),
+    services = Services(
         apis=Apis(db, clock, invalidations),
         keys=Keys(db, clock, invalidations, ledger, analytics),
+        root_keys=RootKeys(db, clock, invalidations),
         identities=Identities(db, clock),
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         callers=Callers(callers, counters, clock),
         verifier=verifier,
         explainer=Explainer(verifier, db),
-        ledger=ledger,
         analytics=analytics,
+        clock=clock,
+        test_clock=settings.test_clock,
     )
+    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics)
 
 
 def _key_loader(

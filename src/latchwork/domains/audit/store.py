@@ -14,7 +14,7 @@ from latchwork.kernel.principal import Principal
 def record(connection: Connection, who: Principal, now_ms: int, *entries: Entry) -> None:
     """Append `entries` to the chain of the caller's workspace, in the caller's unit of work."""
     seq, digest = _head(connection, who.workspace_id)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         row = _row(who, now_ms, entry, seq + len(rows) + 1)
         row["previous_digest"], digest = digest, link(digest, row)
@@ -67,7 +67,7 @@ def first_break(connection: Connection, workspace_id: str) -> Break | None:
         seq += 1
         if row["seq"] != seq:
             return Break(seq, f"row {seq} is missing")
-        if row["previous_digest"] != digest or row["digest"] != link(digest, row):
+        if row["previous_digest"] != digest or row["digest"] != link(digest, dict(row)):
             return Break(seq, f"row {seq} does not match its digest")
         digest = row["digest"]
     head_seq, head_digest = _head(connection, workspace_id)

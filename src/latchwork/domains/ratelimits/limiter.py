@@ -17,8 +17,8 @@ from latchwork.domains.ratelimits.records import (
     Mode,
     counter_key,
 )
-from latchwork.kernel.principal import EVERYTHING, Principal, lacking
 from latchwork.kernel.faults import InsufficientPermissions
+from latchwork.kernel.principal import EVERYTHING, Principal, lacking
 
 
 class LimitRequest(msgspec.Struct, frozen=True):

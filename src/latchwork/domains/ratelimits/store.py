@@ -1,12 +1,12 @@
 """The queries of named limits, namespaces and overrides."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
-from latchwork.domains.ratelimits.records import Algorithm, LimitRule, Mode, Namespace, Override
+from latchwork.domains.ratelimits.records import LimitRule, Namespace, Override
 from latchwork.domains.ratelimits.tables import limit_rules, namespaces, overrides
 from latchwork.kernel.ids import new_id
 
@@ -55,7 +55,7 @@ class Changes:
         self.deleted: list[LimitRule] = []
 
 
-def _values(rule: LimitRule) -> Mapping[str, Any]:
+def _values(rule: LimitRule) -> dict[str, Any]:
     return {
         "limit": rule.limit,
         "duration_ms": rule.duration_ms,
@@ -73,9 +73,9 @@ def _rule(row: Row[Any]) -> LimitRule:
         limit=row.limit,
         duration_ms=row.duration_ms,
         auto_apply=row.auto_apply,
-        algorithm=Algorithm(row.algorithm),
+        algorithm=row.algorithm,
         burst=row.burst,
-        mode=Mode(row.mode),
+        mode=row.mode,
     )
 
 
@@ -143,7 +143,7 @@ def put_override(connection: Connection, workspace_id: str, wanted: Override, no
         .where(overrides.c.identifier == wanted.identifier)
     ).scalar()
     if known is None:
-        row = {"id": wanted.id, "workspace_id": workspace_id, "namespace_id": wanted.namespace_id}
+        row: dict[str, Any] = {"id": wanted.id, "workspace_id": workspace_id, "namespace_id": wanted.namespace_id}
         row |= {"identifier": wanted.identifier, "created_at_ms": now_ms}
         connection.execute(insert(overrides).values(row | values))
         return wanted

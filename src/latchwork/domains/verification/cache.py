@@ -125,10 +125,10 @@ class SnapshotCache(Generic[S]):
             if self._fills:
                 self._changed[tag] = self._version
             kind, name = tag
-            if kind == "key":
-                self.missing.pop(name, None)  # type: ignore[arg-type]
+            if isinstance(name, bytes):
+                self.missing.pop(name, None)
                 if name in self.found:
-                    self._drop(name)  # type: ignore[arg-type]
+                    self._drop(name)
             elif kind == "identity":
                 for digest in list(self._of_identity.get(tag, ())):
                     self._drop(digest)

@@ -6,7 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from latchwork.domains.ratelimits import (
+    ENFORCE,
     SHADOW,
+    SLIDING_WINDOW,
     Algorithm,
     LimitAnswer,
     LimitRequest,
@@ -42,25 +44,24 @@ class LimitIdentifier(Body):
     limit: Annotated[Positive, Meta(description="How much may be taken per duration.")]
     duration: Annotated[int, Meta(ge=1000, le=LONGEST_MS, description="In milliseconds, up to 30 days.")]
     cost: Annotated[Count, Meta(description="How much to take; 0 only looks.")] = 1
-    algorithm: Algorithm = Algorithm.SLIDING_WINDOW
+    algorithm: Algorithm = SLIDING_WINDOW
     burst: Annotated[Positive, Meta(description="Size of a token bucket; its limit by default.")] | UnsetType = (
         UNSET
     )
-    mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = Mode.ENFORCE
+    mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
-    def record(self) -> LimitRequest:
-        """The record."""
-        return LimitRequest(
-            self.namespace,
-            self.identifier,
-            self.limit,
-            self.duration,
-            self.cost,
-            self.algorithm,
-            None if self.burst is UNSET else self.burst,  # type: ignore[arg-type]
-            self.mode,
-        )
 
+class OneOfMany(TolerantBody):
+    """One of the questions of a `multiLimit`."""
+
+    namespace: NamespaceName
+    identifier: Identifier
+    limit: Positive
+    duration: Annotated[int, Meta(ge=1000, le=LONGEST_MS)]
+    cost: Count = 1
+    algorithm: Algorithm = SLIDING_WINDOW
+    burst: Positive | UnsetType = UNSET
+    mode: Mode = ENFORCE
 
 class LimitedData(Data):
     """Whether it may go on. `reset` is the end of the window in milliseconds since the epoch."""
@@ -71,6 +72,20 @@ class LimitedData(Data):
     reset: int
     override_id: str | UnsetType = UNSET
     would_exceed: bool | UnsetType = UNSET
+
+
+def record_of(body: LimitIdentifier | OneOfMany) -> LimitRequest:
+    """The record of a question."""
+    return LimitRequest(
+        body.namespace,
+        body.identifier,
+        body.limit,
+        body.duration,
+        body.cost,
+        body.algorithm,
+        None if isinstance(body.burst, UnsetType) else body.burst,
+        body.mode,
+    )
 
 
 def _body(request_id: str, request: LimitRequest, answer: LimitAnswer) -> bytes:
@@ -97,7 +112,7 @@ def hot_limit(services: Services) -> HotHandler:
         if caller is None or not body.isascii():
             return None
         try:
-            request = decode(body).record()
+            request = record_of(decode(body))
         except msgspec.MsgspecError:
             return None
         request_id = new_request_id()
@@ -125,26 +140,11 @@ async def limit(call: Request, body: LimitIdentifier) -> Rendered:
 
     `X-Unkey-Metrics: disabled` keeps the event out of analytics.
     """
-    request = _storable(body.record())
+    request = _storable(record_of(body))
     answer = await call.platform.limiter.limit(
         call.who, request, decided_at(call), observe=call.header("x-unkey-metrics") != "disabled"
     )
     return Rendered(_body(call.request_id, request, answer))
-
-
-class OneOfMany(TolerantBody):
-    """One of the questions of a `multiLimit`."""
-
-    namespace: NamespaceName
-    identifier: Identifier
-    limit: Positive
-    duration: Annotated[int, Meta(ge=1000, le=LONGEST_MS)]
-    cost: Count = 1
-    algorithm: Algorithm = Algorithm.SLIDING_WINDOW
-    burst: Positive | UnsetType = UNSET
-    mode: Mode = Mode.ENFORCE
-
-    record = LimitIdentifier.record
 
 
 class OneLimited(Data):
@@ -197,7 +197,7 @@ async def multi_limit(
     call: Request, body: Annotated[list[OneOfMany], Meta(min_length=1, max_length=100)]
 ) -> ManyLimited:
     """Takes every cost or none. Limits of the same identifier count against each other."""
-    requests = [_storable(question.record()) for question in body]
+    requests = [_storable(record_of(question)) for question in body]
     answers = await call.platform.limiter.limit_all(call.who, requests, decided_at(call))
     items = [OneLimited.of(request, answer) for request, answer in zip(requests, answers, strict=True)]
     return ManyLimited(passed=all(item.passed for item in items), limits=items)
@@ -214,7 +214,7 @@ async def multi_limit(
 )
 async def get_status(call: Request, body: LimitIdentifier) -> Rendered:
     """Answers what `limit` would, and takes nothing."""
-    request = body.record()
+    request = record_of(body)
     answer = await call.platform.limiter.status(call.who, request, decided_at(call))
     return Rendered(_body(call.request_id, request, answer))
 

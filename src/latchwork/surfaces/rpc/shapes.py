@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from latchwork.domains.credits import Balance, Refill
 from latchwork.domains.identities import Identity
 from latchwork.domains.keys import KeyView
-from latchwork.domains.ratelimits import Algorithm, LimitRule, Mode
+from latchwork.domains.ratelimits import ENFORCE, SLIDING_WINDOW, Algorithm, LimitRule, Mode
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive, TolerantBody
@@ -52,9 +52,9 @@ class LimitBody(TolerantBody):
     limit: Positive
     duration: Duration
     auto_apply: Annotated[bool, Meta(description="Whether every verification checks it.")] = False
-    algorithm: Algorithm = Algorithm.SLIDING_WINDOW
+    algorithm: Algorithm = SLIDING_WINDOW
     burst: Annotated[Positive | None, Meta(description="Size of a token bucket; its limit by default.")] = None
-    mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = Mode.ENFORCE
+    mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
     def rule(self) -> LimitRule:
         """The record, with a new id."""
@@ -115,9 +115,9 @@ class LimitData(Data):
     limit: int
     duration: int
     auto_apply: bool
-    algorithm: Algorithm = Algorithm.SLIDING_WINDOW
+    algorithm: Algorithm = SLIDING_WINDOW
     burst: int | UnsetType = UNSET
-    mode: Mode = Mode.ENFORCE
+    mode: Mode = ENFORCE
 
     @classmethod
     def of(cls, rule: LimitRule) -> "LimitData":

@@ -1,0 +1,159 @@
+"""The command line's verbs: declared once, carried out by the server over its socket, or without one.
+
+What the API can do too is done by the API's own procedure, called by the operator: the same checks of
+what was asked, the same answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from latchwork.compose.control import Verb
+from latchwork.compose.platform import Platform
+from latchwork.domains.keys import ApiNotFound
+from latchwork.domains.workspaces import Workspace, WorkspaceNotFound
+from latchwork.kernel.faults import BadRequest
+from latchwork.kernel.ids import new_request_id
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql.migrate import HEAD
+from latchwork.surfaces.http.requests import Headers, RequestFacts
+from latchwork.surfaces.rpc import apis, keys, root_keys
+from latchwork.surfaces.rpc.faults import InvalidRequest
+from latchwork.surfaces.rpc.procedures import Call, Family, Procedure, Rendered
+from latchwork.surfaces.rpc.services import Services
+
+_LOCAL = "127.0.0.1"
+_PAGE = 100
+
+
+async def create_workspace(
+    platform: Platform, *, name: str, requests_per_minute: int | None = None
+) -> dict[str, Any]:
+    """A new workspace."""
+    made = await platform.workspaces.create(name, requests_per_minute)
+    return {"workspaceId": made.id, "name": made.name, "requestsPerMinute": made.api_requests_per_minute}
+
+
+async def create_root_key(
+    platform: Platform,
+    *,
+    permissions: Sequence[str],
+    workspace: str | None = None,
+    name: str | None = None,
+    expires_ms: int | None = None,
+) -> Any:
+    """A new root key of a workspace."""
+    wanted = {"permissions": permissions, "name": name, "expires": expires_ms}
+    who = await _operator(platform, workspace)
+    made = await _call(platform, who, root_keys.family, "createKey", _given(wanted))
+    return made | {"workspaceId": who.workspace_id}
+
+
+async def create_api(platform: Platform, *, name: str, workspace: str | None = None) -> Any:
+    """A new API."""
+    who = await _operator(platform, workspace)
+    return await _call(platform, who, apis.family, "createApi", {"name": name})
+
+
+async def create_key(
+    platform: Platform, *, api: str, wanted: dict[str, Any], workspace: str | None = None
+) -> Any:
+    """A new key; `api` is an id or a name, `wanted` the rest of the body of `keys.createKey`."""
+    who = await _operator(platform, workspace)
+    api_id = await _api_id(platform, who, api)
+    return await _call(platform, who, keys.family, "createKey", wanted | {"apiId": api_id})
+
+
+async def verify_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
+    """A verdict; `claim` is the body of `keys.verifyKey`."""
+    who = await _operator(platform, workspace)
+    return await _call(platform, who, keys.family, "verifyKey", claim)
+
+
+async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
+    """An explanation; `claim` is the body of `keys.explainKey`."""
+    who = await _operator(platform, workspace)
+    return await _call(platform, who, keys.family, "explainKey", claim)
+
+
+async def migrate(_platform: Platform) -> dict[str, Any]:
+    """The schema of the database, which is this version's: an open platform has migrated it."""
+    return {"schema": HEAD}
+
+
+VERBS: dict[str, Verb] = {
+    "workspace.create": create_workspace,
+    "root_key.create": create_root_key,
+    "api.create": create_api,
+    "key.create": create_key,
+    "key.verify": verify_key,
+    "key.explain": explain_key,
+    "migrate": migrate,
+}
+
+
+async def _operator(platform: Platform, wanted: str | None) -> Principal:
+    """The operator, acting in the workspace with that id or name, or in the first."""
+    return platform.operator((await _workspace(platform, wanted)).id)
+
+
+async def _workspace(platform: Platform, wanted: str | None) -> Workspace:
+    tenants = await platform.workspaces.all()
+    found = [each for each in tenants if wanted is None or wanted in (each.id, each.name)]
+    if not found and wanted is None:
+        raise WorkspaceNotFound("There is no workspace yet; make one with: latchwork workspace create NAME")
+    if not found:
+        raise WorkspaceNotFound(f"There is no workspace {wanted}.")
+    if len(found) > 1 and wanted is not None:
+        raise BadRequest(f"{len(found)} workspaces are called {wanted}; name one by its id.")
+    return found[0]
+
+
+async def _api_id(platform: Platform, who: Principal, wanted: str) -> str:
+    """The id of the API with that id or name."""
+    found = []
+    cursor = ""
+    while True:
+        page = await platform.apis.page(who, cursor=cursor, limit=_PAGE + 1)
+        found += [api.id for api, _ in page[:_PAGE] if wanted in (api.id, api.name)]
+        if len(page) <= _PAGE:
+            break
+        cursor = page[_PAGE][0].id
+    if not found:
+        raise ApiNotFound(f"There is no API {wanted} in this workspace.")
+    if len(found) > 1:
+        raise BadRequest(f"{len(found)} APIs are called {wanted}; name one by its id.")
+    return found[0]
+
+
+async def _call(
+    platform: Platform, who: Principal, family: Family[Services], name: str, body: dict[str, Any]
+) -> Any:
+    """The `data` of a procedure of the API, called with `body` by `who`."""
+    procedure = next(each for each in family.procedures if each.name == name)
+    facts = RequestFacts(
+        request_id=new_request_id(),
+        method="POST",
+        path=procedure.path,
+        remote_ip=_LOCAL,
+        now_ms=platform.clock.now_ms(),
+        headers=Headers(()),
+    )
+    answer = await procedure.handler(Call(platform, facts, who=who), _read(procedure, body))
+    if isinstance(answer, Rendered):
+        return msgspec.json.decode(answer.body)["data"]
+    return msgspec.to_builtins(answer)
+
+
+def _read(procedure: Procedure[Services], body: dict[str, Any]) -> Any:
+    reader = procedure.body_reader("POST")
+    assert reader is not None
+    try:
+        return reader.read(msgspec.json.encode(body))
+    except InvalidRequest as fault:
+        raise BadRequest(" ".join(each.fix for each in fault.errors) or fault.detail) from fault
+
+
+def _given(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}

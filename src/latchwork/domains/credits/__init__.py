@@ -1,0 +1,26 @@
+"""Credits: what a key or an identity may still spend.
+
+Balances live in memory. What is spent in one turn of the event loop is one journal row, durable before
+anybody is told; the journal is folded into the rows in the background and replayed at start. Stated
+invariant: granted = available + held + spent.
+"""
+
+from latchwork.domains.credits.faults import HoldNotFound, TooFewCredits
+from latchwork.domains.credits.holds import Holds
+from latchwork.domains.credits.journal import Commit
+from latchwork.domains.credits.ledger import Ledger
+from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Reservation, Settlement
+
+__all__ = [
+    "Balance",
+    "Change",
+    "Commit",
+    "Hold",
+    "HoldNotFound",
+    "Holds",
+    "Ledger",
+    "Refill",
+    "Reservation",
+    "Settlement",
+    "TooFewCredits",
+]

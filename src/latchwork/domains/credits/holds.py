@@ -1,0 +1,127 @@
+"""Holds: credits set aside for work whose cost is known only afterwards."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+
+from latchwork.domains.credits import rules, store
+from latchwork.domains.credits.faults import HoldNotFound, TooFewCredits
+from latchwork.domains.credits.ledger import Ledger
+from latchwork.domains.credits.records import Hold, Reservation, Settlement
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import BadRequest, Fault
+from latchwork.kernel.ids import new_id
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Database
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 500
+_LONGEST_WAIT_MS = 60_000  # a clock that was set is noticed within a minute
+_PATIENCE_S = 1  # after a failure
+
+
+class Holds:
+    """Reserves, commits and releases; what is abandoned returns by itself at its time.
+
+    Granted = available + held + spent, at every instant and after any end of the process. Whether the
+    caller may use the subject is for whoever knows what the subject is; `find` tells which one it is.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, clock: Clock) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._clock = clock
+        self._sooner = asyncio.Event()
+        self._next_ms: int | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Return what expired while nobody ran, and go on returning what expires."""
+        await self.sweep()
+        self._keeping = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """Stop returning what expires; the next start does it."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
+            self._keeping = None
+
+    async def reserve(self, who: Principal, subject_id: str, amount: int, ttl_ms: int) -> Reservation:
+        """Set `amount` aside for `ttl_ms`.
+
+        Raises `TooFewCredits`, and `BadRequest` for a size or time out of bounds or an unlimited subject.
+        """
+        rules.check_hold(amount, ttl_ms)
+        held = Hold(new_id("res"), who.workspace_id, subject_id, amount, self._clock.now_ms() + ttl_ms)
+        async with self._ledger.rewriting(subject_id) as unfolded:
+            rest = await self._database.write(partial(store.hold, held=held, unfolded=unfolded))
+            if rest is not None and rest >= 0:
+                self._ledger.put(subject_id, rest)
+        if rest is None:
+            raise BadRequest("There is nothing to reserve: the credits are unlimited.")
+        if rest < 0:
+            raise TooFewCredits
+        if self._next_ms is None or held.expires_ms < self._next_ms:
+            self._sooner.set()
+        return Reservation(held, rest)
+
+    async def find(self, who: Principal, hold_id: str) -> Hold:
+        """The hold, as long as it stands; raises `HoldNotFound`."""
+        held = await self._database.read(
+            partial(store.find_hold, workspace_id=who.workspace_id, hold_id=hold_id)
+        )
+        if held is None or held.expires_ms <= self._clock.now_ms():
+            raise HoldNotFound
+        return held
+
+    async def commit(self, who: Principal, hold_id: str, amount: int) -> Settlement:
+        """Spend `amount` of the hold and release the rest; raises `HoldNotFound` and `BadRequest`."""
+        held = await self.find(who, hold_id)
+        if not 0 <= amount <= held.amount:
+            raise BadRequest(f"Between 0 and {held.amount} credits of this reservation can be committed.")
+        return await self._settle(held, amount)
+
+    async def release(self, who: Principal, hold_id: str) -> Settlement:
+        """Give the whole hold back; raises `HoldNotFound`."""
+        return await self._settle(await self.find(who, hold_id), 0)
+
+    async def sweep(self) -> None:
+        """Return every hold whose time is up."""
+        now_ms = self._clock.now_ms()
+        while due := await self._database.read(partial(store.expired, now_ms=now_ms, limit=_AT_ONCE)):
+            for held in due:
+                with suppress(HoldNotFound):  # settled meanwhile
+                    await self._settle(held, 0)
+        self._next_ms = await self._database.read(store.next_expiry)
+
+    async def _settle(self, held: Hold, spent: int) -> Settlement:
+        async with self._ledger.rewriting(held.subject_id) as unfolded:
+            ended, stored = await self._database.write(partial(store.settle, held=held, spent=spent))
+            if ended:
+                remaining = None if stored is None else stored - unfolded
+                self._ledger.put(held.subject_id, remaining)
+        if not ended:
+            raise HoldNotFound
+        return Settlement(held.subject_id, spent, held.amount - spent, remaining)
+
+    async def _keep(self) -> None:
+        while True:
+            self._sooner.clear()
+            try:
+                await self.sweep()
+            except Fault as fault:
+                _log.warning(
+                    "expired reservations could not be returned and will be later: %s", fault.private
+                )
+                await asyncio.sleep(_PATIENCE_S)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._sooner.wait(), self._wait_ms() / 1000)
+
+    def _wait_ms(self) -> int:
+        if self._next_ms is None:
+            return _LONGEST_WAIT_MS
+        return min(max(1, self._next_ms - self._clock.now_ms()), _LONGEST_WAIT_MS)

@@ -1,0 +1,70 @@
+"""Balances, refills, holds, and what may be asked of them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+Interval = Literal["daily", "monthly"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """What a balance is topped up to, and when; `day` of the month (1–31) for monthly ones only.
+
+    A month without that day is topped up on its last day.
+    """
+
+    interval: Interval
+    amount: int
+    day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The credits of a key or an identity. A subject without a balance is unlimited."""
+
+    remaining: int
+    refill: Refill | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An administrative change of a balance; what is unset stays.
+
+    `remaining` of `None` makes the subject unlimited and takes its refill away. `add` raises the
+    balance or, negative, lowers it, never below 0.
+    """
+
+    remaining: int | UnsetType | None = UNSET
+    refill: Refill | UnsetType | None = UNSET
+    add: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Credits set aside for work whose cost is not yet known; they return by themselves at `expires_ms`."""
+
+    id: str
+    workspace_id: str
+    subject_id: str
+    amount: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A fresh hold and what is left beside it."""
+
+    hold: Hold
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a hold ended: `spent` and `released` add up to it; `remaining` of `None` means unlimited."""
+
+    subject_id: str
+    spent: int
+    released: int
+    remaining: int | None

@@ -1,0 +1,227 @@
+"""Queries of balances, their journal and holds.
+
+A row's `remaining` is what is available plus what the journal holds that is not yet folded into it.
+Functions that say *available* take the unfolded amount from the ledger, which keeps it from moving.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    LargeBinary,
+    Row,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from latchwork.domains.credits import rules
+from latchwork.domains.credits.records import Balance, Change, Hold, Refill
+from latchwork.domains.credits.tables import balances, holds, journal
+from latchwork.kernel.sql.database import Database, Done
+
+_decode = msgspec.msgpack.Decoder(dict[str, int]).decode
+_encode = msgspec.msgpack.Encoder().encode
+_REPLAYED = 5_000  # subjects per statement: nobody waits beside a replay
+
+# A number whose first attempt may or may not have arrived is written again with what holds now.
+_JOURNAL = text(
+    "INSERT INTO credit_journal (seq, spends) VALUES (:seq, :spends)"
+    " ON CONFLICT (seq) DO UPDATE SET spends = excluded.spends"
+).bindparams(bindparam("seq", type_=BigInteger), bindparam("spends", type_=LargeBinary))
+_JOURNAL_ONCE = text(
+    "INSERT INTO credit_journal (seq, spends) VALUES (:seq, :spends) ON CONFLICT (seq) DO NOTHING"
+).bindparams(bindparam("seq", type_=BigInteger), bindparam("spends", type_=LargeBinary))
+
+# One statement for many rows: a statement per row would hand the interpreter's lock over each time.
+_spent = func.json_each(bindparam("spends", type_=JSON)).table_valued("key", "value", name="spent")
+_SUBTRACT = (
+    update(balances)
+    .where(balances.c.subject_id == _spent.c.key)
+    .values(remaining=balances.c.remaining - cast(cast(_spent.c.value, Text), BigInteger))
+)
+
+
+def find(connection: Connection, subject_ids: Iterable[str]) -> dict[str, Balance]:
+    """The stored balances of those subjects that have one; `Ledger.remaining_of` makes them true."""
+    rows = connection.execute(select(balances).where(balances.c.subject_id.in_(list(subject_ids))))
+    return {row.subject_id: Balance(row.remaining, _refill(row)) for row in rows}
+
+
+def stored(connection: Connection, subject_id: str) -> int | None:
+    """The stored remaining credits, waiting for whatever is still changing them; `None` if unlimited."""
+    query = select(balances.c.remaining).where(balances.c.subject_id == subject_id)
+    remaining: int | None = connection.execute(query.with_for_update()).scalar()
+    return remaining
+
+
+def open_balance(
+    connection: Connection, workspace_id: str, subject_id: str, remaining: int, refill: Refill | None = None
+) -> None:
+    """Give a new subject its first balance; raises `BadRequest` when it is out of bounds."""
+    balance = rules.opened(remaining, refill)
+    row = {"subject_id": subject_id, "workspace_id": workspace_id} | _columns(balance, 0)
+    connection.execute(insert(balances), row)
+
+
+def rewrite(
+    connection: Connection, workspace_id: str, subject_id: str, unfolded: int, change: Change
+) -> Balance | None:
+    """Apply `change` within `Ledger.rewriting`, which gave `unfolded`; answers what is available then.
+
+    The caller tells the ledger with `Ledger.put` once the unit is committed. Raises `BadRequest`.
+    """
+    mine = (balances.c.subject_id == subject_id, balances.c.workspace_id == workspace_id)
+    row = connection.execute(select(balances).where(*mine)).first()
+    before = None if row is None else Balance(row.remaining - unfolded, _refill(row))
+    after = rules.changed(before, change)
+    if after is None:
+        connection.execute(delete(balances).where(*mine))
+    elif row is None:
+        ids = {"subject_id": subject_id, "workspace_id": workspace_id}
+        connection.execute(insert(balances), ids | _columns(after, unfolded))
+    else:
+        connection.execute(update(balances).where(*mine).values(_columns(after, unfolded)))
+    return after
+
+
+def close_balance(connection: Connection, subject_id: str) -> None:
+    """Remove what a deleted subject leaves: its balance and its holds."""
+    connection.execute(delete(balances).where(balances.c.subject_id == subject_id))
+    connection.execute(delete(holds).where(holds.c.subject_id == subject_id))
+
+
+def _columns(balance: Balance, unfolded: int) -> dict[str, int | None]:
+    refill = balance.refill
+    return {
+        "remaining": balance.remaining + unfolded,
+        "refill_amount": None if refill is None else refill.amount,
+        "refill_day": None if refill is None else refill.day,
+    }
+
+
+def _refill(row: Row[Any]) -> Refill | None:
+    if row.refill_amount is None:
+        return None
+    return Refill("daily" if row.refill_day is None else "monthly", row.refill_amount, row.refill_day)
+
+
+# The journal
+
+
+def journalling(database: Database) -> Callable[[int, Mapping[str, int], Done], None]:
+    """A function that writes `spends` under a number, durably, and tells `done` on the event loop."""
+    append = database.appender(_JOURNAL)
+
+    def write(seq: int, spends: Mapping[str, int], done: Done) -> None:
+        append((seq, _encode(spends)), done)
+
+    return write
+
+
+def fold(connection: Connection, seq: int, spends: Mapping[str, int]) -> None:
+    """Move journalled spends into the rows; their negation is journalled as `seq`, so the sum stays true.
+
+    Done once however often it is asked for under the same number.
+    """
+    negation = _encode({subject_id: -amount for subject_id, amount in spends.items()})
+    if connection.execute(_JOURNAL_ONCE, {"seq": seq, "spends": negation}).rowcount:
+        connection.execute(_SUBTRACT, {"spends": spends})
+
+
+def drop(connection: Connection, up_to: int, also: Iterable[int]) -> None:
+    """Remove journal rows that cancel each other out: those up to a number and some later ones."""
+    connection.execute(delete(journal).where(or_(journal.c.seq <= up_to, journal.c.seq.in_(list(also)))))
+
+
+def replay(connection: Connection) -> None:
+    """Fold the whole journal and empty it."""
+    totals: dict[str, int] = {}
+    for (row,) in connection.execute(select(journal.c.spends)):
+        for subject_id, amount in _decode(row).items():
+            totals[subject_id] = totals.get(subject_id, 0) + amount
+    for spends in _batches(sorted(item for item in totals.items() if item[1])):
+        connection.execute(_SUBTRACT, {"spends": spends})
+    connection.execute(delete(journal))
+
+
+def _batches(items: Iterable[tuple[str, int]]) -> Iterator[dict[str, int]]:
+    items = iter(items)
+    while batch := dict(islice(items, _REPLAYED)):
+        yield batch
+
+
+# Holds
+
+
+def hold(connection: Connection, held: Hold, unfolded: int) -> int | None:
+    """Set credits aside; the available rest, `None` if the subject is unlimited, negative if too few.
+
+    Without enough credits nothing is written.
+    """
+    mine = (balances.c.subject_id == held.subject_id, balances.c.workspace_id == held.workspace_id)
+    remaining: int | None = connection.execute(select(balances.c.remaining).where(*mine)).scalar()
+    if remaining is None:
+        return None
+    rest = remaining - unfolded - held.amount
+    if rest < 0:
+        return rest
+    _add(connection, held.subject_id, -held.amount)
+    row = {
+        "id": held.id,
+        "workspace_id": held.workspace_id,
+        "subject_id": held.subject_id,
+        "amount": held.amount,
+        "expires_at_ms": held.expires_ms,
+    }
+    connection.execute(insert(holds), row)
+    return rest
+
+
+def find_hold(connection: Connection, workspace_id: str, hold_id: str) -> Hold | None:
+    """The hold, if it stands in this workspace."""
+    query = select(holds).where(holds.c.id == hold_id, holds.c.workspace_id == workspace_id)
+    row = connection.execute(query).first()
+    return None if row is None else _hold(row)
+
+
+def settle(connection: Connection, held: Hold, spent: int) -> tuple[bool, int | None]:
+    """End a hold, giving back all but `spent` of it: whether it stood, and the stored remaining credits."""
+    mine = (holds.c.id == held.id, holds.c.workspace_id == held.workspace_id)
+    ended = bool(connection.execute(delete(holds).where(*mine)).rowcount)
+    if ended:
+        _add(connection, held.subject_id, held.amount - spent)
+    return ended, stored(connection, held.subject_id)
+
+
+def expired(connection: Connection, now_ms: int, limit: int) -> list[Hold]:
+    """Holds of every workspace whose time is up, the oldest first."""
+    query = select(holds).where(holds.c.expires_at_ms <= now_ms).order_by(holds.c.expires_at_ms).limit(limit)
+    return [_hold(row) for row in connection.execute(query)]
+
+
+def next_expiry(connection: Connection) -> int | None:
+    """When the first hold of all will expire."""
+    expiry: int | None = connection.execute(select(func.min(holds.c.expires_at_ms))).scalar()
+    return expiry
+
+
+def _add(connection: Connection, subject_id: str, amount: int) -> None:
+    row = update(balances).where(balances.c.subject_id == subject_id)
+    connection.execute(row.values(remaining=balances.c.remaining + amount))
+
+
+def _hold(row: Row[Any]) -> Hold:
+    return Hold(row.id, row.workspace_id, row.subject_id, row.amount, row.expires_at_ms)

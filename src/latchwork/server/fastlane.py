@@ -1,0 +1,358 @@
+"""The fast lane: hot requests answered inside the protocol, without scope, task or ASGI.
+
+A request takes the first way that is sure to understand it:
+
+1. Its head was read before, byte for byte: nothing is parsed. Only at the boundary of a message, where the
+   parser's state depends on nothing that came before, so that the same bytes mean what they meant then.
+2. uvicorn's parser, and a screen that lets only ordinary requests to hot paths pass.
+3. uvicorn's ordinary way, for everything else and for what a hot handler declines.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from latchwork.asgi import ASKED
+from latchwork.server.answers import Answers, RenderError
+from latchwork.server.connection import BODY, DEAF, IDLE, Fields, StrictProtocol, Terms
+from latchwork.server.deadlines import Sweep
+from latchwork.server.heads import Head, Heads, span_of
+from latchwork.server.limits import Limits, is_host
+from latchwork.surfaces.http.client_ip import Networks, canonical, client_ip, is_trusted
+from latchwork.surfaces.http.hot import Answer, HotHandler, Later
+from latchwork.surfaces.http.ordinary import Ordinary, Screen
+
+_END_OF_HEAD = b"\r\n\r\n"
+
+# A client whose heads never return (a trace id in each) is asked for them only now and then.
+_UNKNOWN_IN_A_ROW = 16
+_THEN_SKIPPED = 7
+
+_is_known_host = lru_cache(maxsize=256)(is_host)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What the hot side of all connections of one server shares."""
+
+    hot: Mapping[bytes, tuple[HotHandler, int]]
+    screen: Screen
+    heads: Heads
+    trusted: Networks
+
+
+_Request = tuple[HotHandler, str, bytes, Fields, Ordinary]
+"""An ordinary request to a hot path, without its body: handler, client's address, target, headers, and
+what the screen made of them. A plain tuple because one is made for every request that is parsed."""
+
+
+class _OrdinaryParser:
+    """Answers for the parser when uvicorn asks about an ordinary request that was parsed earlier."""
+
+    def get_http_version(self) -> str:
+        return "1.1"
+
+    def get_method(self) -> bytes:
+        return b"POST"
+
+    def should_upgrade(self) -> bool:
+        return False
+
+    def should_keep_alive(self) -> bool:
+        return True
+
+
+_ORDINARY = _OrdinaryParser()
+
+
+class FastProtocol(StrictProtocol):
+    """`StrictProtocol` with a fast lane; made by `fast_protocol`."""
+
+    lane: ClassVar[Lane]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ready = False  # at the boundary of a message, with nothing in flight
+        self._hot: _Request | None = None
+        self._parts: list[bytes] = []
+        self._declined = False  # the handler has been asked about the request that is being parsed
+        self._lesson: tuple[bytes, Head] | None = None
+        self._unknown = 0
+        self._skipped = 0
+        self._peer = ""
+        self._is_proxied = False
+        self._find = self.lane.heads.find
+        self._recalls = self.lane.heads.room > 0 and self.limit_concurrency is None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._peer = canonical(self.client[0]) if self.client else ""
+        self._is_proxied = is_trusted(self._peer, self.lane.trusted)
+        self._settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ready = False
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._settle()
+
+    def _settle(self) -> None:
+        super()._settle()
+        self._ready = (
+            self._phase == IDLE and self._running is None and not self.flow.held and self._may_recall()
+        )
+
+    def _may_recall(self) -> bool:
+        return not self._draining and not self._last and self._recalls
+
+    # The first way
+
+    def data_received(self, data: bytes) -> None:
+        if self._ready:
+            data = self._recall(data)
+        if data and self._phase < DEAF:
+            self._feed(data)
+
+    def _recall(self, data: bytes) -> bytes:
+        """Answer the requests at the start of `data` whose heads are known; the rest is for the parser."""
+        while self._skipped == 0:
+            end = data.find(_END_OF_HEAD) + 4
+            if end < 4:
+                break
+            digest = sha256(data[:end]).digest()
+            head = self._find(digest)
+            if head is None:
+                data = self._study(digest, data, end)
+                break
+            handler, length, start, stop, forwarded = head
+            after = end + length
+            if len(data) < after:
+                break
+            address = self._address([data[a:b] for a, b in forwarded]) if forwarded else self._peer
+            try:
+                answer = handler(data[start:stop], data[end:after], address)
+            except Exception:
+                _failed()
+                answer = None
+            if answer is None:
+                self._declined = True
+                break
+            self._unknown = 0
+            self._waiting.since = None
+            data = data[after:]
+            if type(answer) is bytes and not data and not self._out:
+                self._count()
+                self.transport.write(self._fresh().ok(answer))
+                return data
+            self._give(answer)
+            if not data or self._running is not None:
+                break
+        else:
+            self._skipped -= 1
+        self._settle()
+        return data
+
+    def _study(self, digest: bytes, data: bytes, end: int) -> bytes:
+        """Have the parser read a head that comes again, by itself, to see what it makes of these bytes."""
+        self._unknown += 1
+        if self._unknown > _UNKNOWN_IN_A_ROW:
+            self._skipped = _THEN_SKIPPED
+        if not self.lane.heads.meet(digest):
+            return data
+        head = data[:end]
+        self._feed(head)
+        hot = self._hot
+        # The parser is inside the body and has seen nothing of it: the head is exactly these bytes.
+        if hot is not None and self._phase == BODY and not self._parts:
+            self._lesson = digest, _learnt(hot, head, self._is_proxied)
+        return data[end:]
+
+    # The second way
+
+    def on_headers_complete(self) -> None:
+        found = self.lane.hot.get(self._target)
+        ordinary = None if found is None else self._screened(found[1])
+        if found is None or ordinary is None:
+            self._declined = False
+            super().on_headers_complete()
+            return
+        forwarded = ordinary[4]
+        address = self._address(forwarded) if forwarded else self._peer
+        self._hot = found[0], address, self._target, self._fields, ordinary
+        self._phase = BODY
+        self._waiting.restart()
+
+    def _screened(self, most_bytes: int) -> Ordinary | None:
+        parser = self.parser
+        if self._draining or (self._oversize and self._is_head_too_large()):
+            return None
+        if parser.get_method() != b"POST" or not parser.should_keep_alive():
+            return None
+        ordinary = self.lane.screen.sift(self._fields)
+        if ordinary is None:
+            return None
+        _, length, host, connection, _ = ordinary
+        if length > most_bytes or not _is_known_host(host):
+            return None
+        if connection is not None and parser.get_http_version() != "1.1":
+            return None
+        return None if self.limit_concurrency is not None and self._is_overloaded() else ordinary
+
+    def _is_overloaded(self) -> bool:
+        limit = self.limit_concurrency
+        return limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+
+    def _address(self, forwarded: Sequence[bytes]) -> str:
+        return client_ip(self._peer, forwarded, self.lane.trusted) if self._is_proxied else self._peer
+
+    def on_body(self, body: bytes) -> None:
+        if self._hot is None:
+            super().on_body(body)
+        else:
+            self._parts.append(body)
+            self._waiting.since = None
+            self._waiting.gained += len(body)
+
+    def on_message_complete(self) -> None:
+        hot = self._hot
+        if hot is None:
+            super().on_message_complete()
+            return
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._hot = None
+        self._phase = IDLE
+        self._fed = 0
+        self._waiting.since = None
+        if self._running is None and not self._line:
+            self._serve(hot, body)
+        else:
+            self._line.append(partial(self._serve, hot, body))
+
+    def _serve(self, hot: _Request, body: bytes) -> None:
+        answer = None
+        if self._declined:
+            self._declined = False
+        else:
+            handler, address, _, _, ordinary = hot
+            try:
+                answer = handler(ordinary[0], body, address)
+            except Exception:
+                _failed()
+        if answer is None:
+            self._lesson = None
+            self._replay(hot, body)
+            return
+        if self._lesson is not None:
+            self._learn(self._lesson, answer)
+        self._give(answer)
+
+    def _learn(self, lesson: tuple[bytes, Head], answer: bytes | Answer | Later) -> None:
+        """Remember the head of a request that was served, not of one that was turned away."""
+        self._lesson = None
+        if not isinstance(answer, Answer):
+            self.lane.heads.learn(*lesson)
+
+    # Answering
+
+    def _give(self, answer: bytes | Answer | Later) -> None:
+        if type(answer) is bytes or isinstance(answer, (bytes, Answer)):
+            self._finish(answer)
+            return
+        self._running = mark = object()
+        answer.then(partial(self._arrived, mark))
+
+    def _arrived(self, mark: object, answer: bytes | Answer) -> None:
+        if self._running is mark:  # else the client has gone
+            self._running = None
+            self._waiting.restart()
+            self._finish(answer)
+            self._advance()
+
+    def _finish(self, answer: bytes | Answer) -> None:
+        self._count()
+        answers = self._fresh()
+        if self._draining:
+            self._out.append(answers.any(answer, closing=True))
+            self._end()
+        elif isinstance(answer, bytes):
+            self._out.append(answers.ok(answer))
+        else:
+            self._out.append(answers.any(answer))
+
+    def _count(self) -> None:
+        self.server_state.total_requests += 1
+
+    def _end(self) -> None:
+        """Write the last answer and close; requests behind it are the client's to repeat."""
+        self._phase = DEAF
+        self._line.clear()
+        self._flush()
+        self.transport.close()
+
+    # The third way
+
+    def _replay(self, hot: _Request, body: bytes) -> None:
+        """Give a request that was received whole to the application, which need not ask the handler again."""
+        _, _, target, fields, _ = hot
+        parser, current = self.parser, self.cycle
+        self.parser = _ORDINARY
+        try:
+            cycle, app = self._open(target, fields)
+        finally:
+            self.parser = parser
+        if self._receiving is not None:
+            self.cycle = current
+        cycle.scope["extensions"] = {ASKED: {}}
+        cycle.body.extend(body)
+        cycle.more_body = False
+        cycle.message_event.set()
+        self._run(cycle, app)
+
+
+def _learnt(hot: _Request, head: bytes, is_proxied: bool) -> Head:
+    handler, _, _, _, (authorization, length, _, _, forwarded) = hot
+    spans = tuple(span_of(value, head) for value in forwarded) if is_proxied else ()
+    return Head(handler, length, *span_of(authorization, head), spans)
+
+
+def _failed() -> None:
+    _log.exception("A hot handler failed; the application serves the request.")
+
+
+def fast_protocol(
+    hot: Mapping[str, HotHandler],
+    *,
+    render_error: RenderError,
+    limits: Limits | None = None,
+    trusted: Networks = (),
+    another_way: Iterable[bytes] = (),
+    heads: int = 4_096,
+    clock: Callable[[], float] | None = None,
+) -> type[FastProtocol]:
+    """A protocol class for uvicorn's `http=`, answering the paths of `hot` itself.
+
+    `render_error(status, path)` makes the JSON body of a refusal. `trusted` are the proxies whose
+    `X-Forwarded-For` is believed. Requests with a header of `another_way` (lower-case names) are never hot.
+    `heads` is how many request heads are remembered; 0 parses every request. `clock` gives the seconds that
+    deadlines go by; by default the event loop's.
+    """
+    limits = limits or Limits()
+    paths = {
+        path.encode("ascii"): (handler, min(limits.hot_body_bytes, limits.max_body(path)))
+        for path, handler in hot.items()
+    }
+    members = {
+        "terms": Terms(limits, Answers(render_error), Sweep(clock)),
+        "lane": Lane(paths, Screen(another_way), Heads(heads), trusted),
+    }
+    return type("ServedProtocol", (FastProtocol,), members)
