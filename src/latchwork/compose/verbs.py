@@ -12,7 +12,7 @@ import msgspec
 from latchwork.compose.control import Verb
 from latchwork.compose.platform import Platform
 from latchwork.domains.keys import ApiNotFound
-from latchwork.domains.workspaces import Workspace, WorkspaceNotFound
+from latchwork.domains.workspaces import Workspace, WorkspaceNotFound, operator
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
@@ -95,7 +95,7 @@ VERBS: dict[str, Verb] = {
 
 async def _operator(platform: Platform, wanted: str | None) -> Principal:
     """The operator, acting in the workspace with that id or name, or in the first."""
-    return platform.operator((await _workspace(platform, wanted)).id)
+    return operator((await _workspace(platform, wanted)).id)
 
 
 async def _workspace(platform: Platform, wanted: str | None) -> Workspace:
@@ -115,7 +115,7 @@ async def _api_id(platform: Platform, who: Principal, wanted: str) -> str:
     found = []
     cursor = ""
     while True:
-        page = await platform.apis.page(who, cursor=cursor, limit=_PAGE + 1)
+        page = await platform.services.apis.page(who, cursor=cursor, limit=_PAGE + 1)
         found += [api.id for api, _ in page[:_PAGE] if wanted in (api.id, api.name)]
         if len(page) <= _PAGE:
             break
@@ -140,7 +140,7 @@ async def _call(
         now_ms=platform.clock.now_ms(),
         headers=Headers(()),
     )
-    answer = await procedure.handler(Call(platform, facts, who=who), _read(procedure, body))
+    answer = await procedure.handler(Call(platform.services, facts, who=who), _read(procedure, body))
     if isinstance(answer, Rendered):
         return msgspec.json.decode(answer.body)["data"]
     return msgspec.to_builtins(answer)
