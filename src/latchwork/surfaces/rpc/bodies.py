@@ -41,8 +41,8 @@ JsonObject = Annotated[dict[str, Any], Meta(max_length=100)]
 
 _THOROUGH_BYTES = 65_536  # beyond this, listing everything would cost a stranger's request too much
 _MOST_VIOLATIONS = 50
-_MANY_BYTES = 1_048_576
-_MOST_MEMBERS = 500_000
+_MOST_MEMBERS = 500_000  # by colons, so that text counts too; bulk requests have far fewer
+_MOST_CONTAINERS = 100_000  # by opening brackets
 _FEW_BRACKETS = 100  # nesting is bounded by the number of opening brackets
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -70,8 +70,8 @@ class BodyReader(Generic[B]):
     def read(self, body: bytes) -> B:
         """The declared value; raises `InvalidRequest`. No body counts as `{}` where `{}` would do."""
         body = body or self._in_place_of_nothing
-        if len(body) > _MANY_BYTES and body.count(b":") > _MOST_MEMBERS:
-            raise self.refusal(Violation("/", "too many members", "Send the request in smaller pieces."))
+        if len(body) > _THOROUGH_BYTES and _is_overfull(body):
+            raise self.refusal(Violation("/", "too many values", "Send the request in smaller pieces."))
         try:
             value = self._decoded(body)
             self._inspect(body, value)
@@ -129,5 +129,13 @@ class BodyReader(Generic[B]):
 _SOME_NUL = Finding((), "NUL characters are not allowed", "without the NUL character")
 
 
+def _is_overfull(body: bytes) -> bool:
+    return body.count(b":") > _MOST_MEMBERS or _brackets(body) > _MOST_CONTAINERS
+
+
+def _brackets(body: bytes) -> int:
+    return body.count(b"{") + body.count(b"[")
+
+
 def _is_unusual(body: bytes) -> bool:
-    return body.count(b"{") + body.count(b"[") > _FEW_BRACKETS or _LONG_NUMBER.search(body) is not None
+    return _brackets(body) > _FEW_BRACKETS or _LONG_NUMBER.search(body) is not None

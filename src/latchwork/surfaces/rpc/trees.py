@@ -1,6 +1,7 @@
 """Decoded JSON of any shape: walked without recursion, however deep it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from latchwork.surfaces.rpc.schemas import MAX_INTEGER, Schema
@@ -12,6 +13,8 @@ MOST_DEPTH = 100
 
 MOST_NODES = 200_000
 """Values and member names in one tree of free-form JSON; a megabyte cannot hold more."""
+
+_MOST_NAMED = 20_000  # naming the place takes longer than knowing that there is one
 
 
 class Finding(NamedTuple):
@@ -45,15 +48,31 @@ def find_nul(tree: Any) -> Finding | None:
 
 
 def find_excess(tree: Any) -> Finding | None:
-    """The first value that is nested too deep, one too many, or an integer that clients cannot hold."""
-    for count, (path, node) in enumerate(nodes(tree)):
-        if len(path) > MOST_DEPTH:
-            return Finding(path[:1], "nested too deep", f"with at most {MOST_DEPTH} levels")
+    """Whether a tree is too deep or too large, or the first integer in it that clients cannot hold."""
+    level, count = [tree], 0
+    for _ in range(MOST_DEPTH):
+        count += len(level)
         if count > MOST_NODES:
-            return Finding(path[:1], "too many values", f"with at most {MOST_NODES} values")
-        if isinstance(node, int) and not -MAX_INTEGER <= node <= MAX_INTEGER:
-            return Finding(path, "integer beyond 2^53 - 1", f"as text, or as at most {MAX_INTEGER}")
-    return None
+            return Finding((), "too many values", f"with at most {MOST_NODES} values")
+        if any(_is_too_long(node) for node in level):
+            return _first_long_integer(tree)
+        level = [child for node in level if isinstance(node, dict | list) for child in _children(node)]
+        if not level:
+            return None
+    return Finding((), "nested too deep", f"with at most {MOST_DEPTH} levels")
+
+
+def _first_long_integer(tree: Any) -> Finding:
+    found = (path for path, node in islice(nodes(tree), _MOST_NAMED) if _is_too_long(node))
+    return Finding(next(found, ()), "integer beyond 2^53 - 1", f"as text, or as at most {MAX_INTEGER}")
+
+
+def _is_too_long(node: Any) -> bool:
+    return type(node) is int and not -MAX_INTEGER <= node <= MAX_INTEGER
+
+
+def _children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node
 
 
 def with_integers(value: Any, schema: Schema) -> Any:

@@ -118,7 +118,7 @@ async def test_nobody_has_to_record_anything() -> None:
         assert isinstance(message, dict)
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+    scope: dict[str, object] = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
     await quiet(scope, receive, send)
     assert sent[0]["status"] == 404
     assert json.loads(sent[1]["body"])["error"]["status"] == 404  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -135,7 +136,9 @@ async def test_what_is_private_reaches_only_the_log(world: World, caplog: pytest
 
     assert "boards" not in missing.text
     assert "replica" not in down.text
-    assert [(r.levelno, r.getMessage().partition(" (")[0]) for r in caplog.records if "httpx" not in r.name] == [
+    assert [
+        (r.levelno, r.getMessage().partition(" (")[0]) for r in caplog.records if "httpx" not in r.name
+    ] == [
         (logging.INFO, "unkey/data/thing_not_found: the shelf has 3 boards"),
         (logging.WARNING, "unkey/application/service_unavailable: replica 3 is down"),
     ]
@@ -153,10 +156,12 @@ async def test_a_request_that_takes_too_long_is_given_up() -> None:
 
 async def test_a_client_that_hangs_up_is_recorded_and_not_answered(world: World) -> None:
     sent: list[object] = []
-    messages = iter([
-        {"type": "http.request", "body": b"{", "more_body": True},
-        {"type": "http.disconnect"},
-    ])
+    messages: Iterator[dict[str, object]] = iter(
+        [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
 
     async def receive() -> dict[str, object]:
         return next(messages)

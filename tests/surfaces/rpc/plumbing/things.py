@@ -46,7 +46,8 @@ class Shelf:
 
 things: Family[Shelf] = Family("things", "Things to **try** the surface with.")
 Name = Annotated[
-    str, Meta(min_length=3, max_length=16, pattern="^[^/]*$", description="What to call it.", examples=["lamp"])
+    str,
+    Meta(min_length=3, max_length=16, pattern="^[^/]*$", description="What to call it.", examples=["lamp"]),
 ]
 
 
@@ -124,7 +125,13 @@ class Found(Data):
 @things.procedure("find", methods=("GET",), answers=Found, summary="Find things")
 async def find(call: Call[Shelf], query: Find) -> Found:
     return Found(
-        asked={"id": query.thing_id, "tag": query.tag, "year": query.year, "limit": query.limit, "exact": query.exact}
+        asked={
+            "id": query.thing_id,
+            "tag": query.tag,
+            "year": query.year,
+            "limit": query.limit,
+            "exact": query.exact,
+        }
     )
 
 
@@ -165,7 +172,11 @@ async def rename(call: Call[Shelf], body: Which) -> Empty:
 
 
 @things.procedure(
-    "remove", methods=("POST", "DELETE", "PUT"), answers=Found, summary="Remove a thing", faults=[ThingNotFound]
+    "remove",
+    methods=("POST", "DELETE", "PUT"),
+    answers=Found,
+    summary="Remove a thing",
+    faults=[ThingNotFound],
 )
 async def remove(call: Call[Shelf], body: Which) -> Found:
     return Found(asked={"id": body.thing_id, "permanent": body.permanent})
