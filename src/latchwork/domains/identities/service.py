@@ -72,6 +72,14 @@ class Identities:
         who.must("identity", found.id, "read_identity")
         return found
 
+    async def must_exist(self, who: Principal, external_id: str) -> None:
+        """Raise `IdentityNotFound` unless a live identity has that external id."""
+        found = await self.db.read(
+            lambda connection: store.find(connection, who.workspace_id, external_id, by_id=False)
+        )
+        if found is None:
+            raise IdentityNotFound
+
 
 def _check_meta(meta: dict[str, Any]) -> None:
     size = len(msgspec.json.encode(meta))

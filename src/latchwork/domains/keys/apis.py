@@ -61,6 +61,12 @@ class Apis:
         who.must("api", api_id, "read_api")
         return await self._get(who, api_id)
 
+    async def observed(self, who: Principal, api_id: str) -> Api:
+        """The API, for whoever may read its analytics; raises `ApiNotFound`."""
+        if not who.may("api", api_id, "read_api"):
+            who.must("api", api_id, "read_analytics")
+        return await self._get(who, api_id)
+
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[tuple[Api, int]]:
         """Up to `limit` APIs from id `cursor` on, each with its number of keys."""
         who.must("api", "*", "read_api")

@@ -225,7 +225,7 @@ def roles_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[
     return _grouped(connection.execute(question))
 
 
-def _grouped(rows: Iterable[Row[Any]]) -> dict[str, tuple[str, ...]]:
+def _grouped(rows: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for key_id, text in rows:
         found.setdefault(key_id, []).append(text)

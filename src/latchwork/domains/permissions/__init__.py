@@ -5,6 +5,7 @@ AND, OR and parentheses.
 """
 
 from latchwork.domains.permissions.lacking import Missing
+from latchwork.domains.permissions.faults import PermissionNotFound, RoleNotFound
 from latchwork.domains.permissions.query import PermissionQuery, QuerySyntaxError, compile_query
 
-__all__ = ["Missing", "PermissionQuery", "QuerySyntaxError", "compile_query"]
+__all__ = ["PermissionNotFound", "Missing", "PermissionQuery", "QuerySyntaxError", "RoleNotFound", "compile_query"]

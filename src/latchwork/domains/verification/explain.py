@@ -142,7 +142,9 @@ def _limit_step(bound: Bound, state: LimitState) -> Step:
     rule, check = bound[0].rule, bound[1]
     size = f"{rule.limit} in {rule.duration_ms} ms"
     if state.exceeded:
-        remedy = f"Wait until {state.reset_ms}, lower the cost, or raise the limit '{rule.name}'."
+        wait = "" if state.retry_ms is None else f"wait until {state.retry_ms}, "
+        remedy = f"{wait}lower the cost, or raise the limit '{rule.name}'."
+        remedy = remedy[0].upper() + remedy[1:]
         detail = f"The limit '{rule.name}' of {size} has no room for a cost of {check.cost}."
         return Step("ratelimits", "failed", detail, rule.name, Outcome.RATE_LIMITED, remedy)
     left = f"The limit '{rule.name}' of {size} would have {state.remaining} left."

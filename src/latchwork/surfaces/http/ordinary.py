@@ -6,11 +6,13 @@ from enum import IntEnum
 # Each changes how the body is read or what the answer means, so only the whole application serves it.
 _NEVER_ORDINARY = (b"transfer-encoding", b"expect", b"upgrade", b"content-encoding")
 
-_JSON = frozenset({
-    b"application/json",
-    b"application/json; charset=utf-8",
-    b"application/json;charset=utf-8",
-})
+_JSON = frozenset(
+    {
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"application/json;charset=utf-8",
+    }
+)
 
 _LENGTH_DIGITS = 18  # what fits the 64 bits that HTTP parsers count in
 _SPELLINGS = 1024  # more than clients use; past it a spelling is looked at each time
@@ -49,7 +51,9 @@ class Screen:
 
     def __init__(self, another_way: Iterable[bytes] = ()) -> None:
         """`another_way`: lower-case names of headers that no hot handler understands."""
-        self._kinds: dict[bytes, int] = {name: int(Kind.ANOTHER_WAY) for name in (*_NEVER_ORDINARY, *another_way)}
+        self._kinds: dict[bytes, int] = {
+            name: int(Kind.ANOTHER_WAY) for name in (*_NEVER_ORDINARY, *another_way)
+        }
         self._kinds.update(_KINDS)
         self._spelled: dict[bytes, int] = dict(self._kinds)
 

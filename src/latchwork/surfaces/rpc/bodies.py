@@ -39,7 +39,8 @@ Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 JsonObject = Annotated[dict[str, Any], Meta(max_length=100)]
 
-_THOROUGH_BYTES = 65_536  # beyond this, listing everything would cost a stranger's request too much
+_SEARCHED_BYTES = 65_536  # what a slow look at every value may cost somebody who is not known yet
+_LISTED_BYTES = 16_384  # the same for a look at every rule, which is far slower
 _MOST_VIOLATIONS = 50
 _MOST_MEMBERS = 500_000  # by colons, so that text counts too; bulk requests have far fewer
 _MOST_CONTAINERS = 100_000  # by opening brackets
@@ -52,8 +53,8 @@ class BodyReader(Generic[B]):
     """Reads JSON into one declared type.
 
     The common case is one strict decode. What that refuses gets a second, slower look: integral
-    floats such as `1.0` are integers and let in, and every violation is listed (up to 50, in bodies
-    of up to 64 KiB; in longer ones the first). Integers beyond 2^53 - 1, values nested deeper than
+    floats such as `1.0` are integers and let in (in bodies of up to 64 KiB), and every violation is
+    listed (up to 50, in bodies of up to 16 KiB; in longer ones the first). Integers beyond 2^53 - 1, values nested deeper than
     100, text that is not UTF-8 and, unless `allows_nul`, NUL characters are refused everywhere.
     """
 
@@ -70,7 +71,7 @@ class BodyReader(Generic[B]):
     def read(self, body: bytes) -> B:
         """The declared value; raises `InvalidRequest`. No body counts as `{}` where `{}` would do."""
         body = body or self._in_place_of_nothing
-        if len(body) > _THOROUGH_BYTES and _is_overfull(body):
+        if len(body) > _SEARCHED_BYTES and _is_overfull(body):
             raise self.refusal(Violation("/", "too many values", "Send the request in smaller pieces."))
         try:
             value = self._decoded(body)
@@ -79,15 +80,15 @@ class BodyReader(Generic[B]):
             raise self.refusal(flaw(error)) from None
         return value
 
-    def convert(self, loose: Any) -> B:
-        """The declared value of decoded JSON; raises `InvalidRequest` with every violation."""
+    def convert(self, loose: Any, most: int = _MOST_VIOLATIONS) -> B:
+        """The declared value of decoded JSON; raises `InvalidRequest` with at most so many violations."""
         if self._schema is None:
             self._schema = schema_of(self._shape)
         mended = with_integers(loose, self._schema)
         try:
             return msgspec.convert(mended, self._shape)
         except msgspec.ValidationError as error:
-            found = violations(self._schema, mended, _MOST_VIOLATIONS)
+            found = violations(self._schema, mended, most) if most > 1 else []
             raise self.refusal(*(found or [flaw(error)])) from None
 
     def refusal(self, *found: Violation) -> InvalidRequest:
@@ -107,17 +108,17 @@ class BodyReader(Generic[B]):
                 body.decode()  # what is skipped has to be text all the same
             return self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if len(body) > _THOROUGH_BYTES or not isinstance(error, msgspec.ValidationError):
+            if len(body) > _SEARCHED_BYTES or not isinstance(error, msgspec.ValidationError):
                 raise self.refusal(flaw(error)) from None
         try:
             loose = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self.refusal(flaw(error)) from None
-        return self.convert(loose)
+        return self.convert(loose, _MOST_VIOLATIONS if len(body) <= _LISTED_BYTES else 1)
 
     def _inspect(self, body: bytes, value: B) -> None:
         if not self._allows_nul and b"\\u0000" in body and _NUL.search(body):
-            self._refuse(find_nul(msgspec.to_builtins(value)) if len(body) <= _THOROUGH_BYTES else _SOME_NUL)
+            self._refuse(find_nul(msgspec.to_builtins(value)) if len(body) <= _SEARCHED_BYTES else _SOME_NUL)
         if self._takes_anything and _is_unusual(body):
             self._refuse(find_excess(msgspec.to_builtins(value)))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -80,8 +80,8 @@ def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id:
         ip,
         request_id,
         body.tags,
-        None if body.permissions is UNSET else body.permissions,  # type: ignore[arg-type]
-        None if body.credits is UNSET else body.credits.cost,  # type: ignore[union-attr]
+        None if body.permissions is UNSET else body.permissions,
+        None if body.credits is UNSET else body.credits.cost,
         [limit.record() for limit in body.ratelimits] if body.ratelimits else (),
         body.keyspaces,
     )
@@ -108,7 +108,7 @@ class VerifiedKey(Data):
     code: Outcome
     key_id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
-    meta: dict[str, object] | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = UNSET
     expires: int | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     permissions: list[str] | UnsetType = UNSET

@@ -1,0 +1,21 @@
+"""Analytics as the settings want them."""
+
+from latchwork.adapters.duckdb import DuckDbAnalytics
+from latchwork.compose.data_dir import DataDir
+from latchwork.domains.analytics import Analytics
+from latchwork.domains.analytics.spool import Spool
+from latchwork.kernel.clock import Clock
+from latchwork.settings import AnalyticsSettings
+
+
+def analytics_of(settings: AnalyticsSettings, directory: DataDir, clock: Clock) -> Analytics:
+    """Analytics in the data directory, or none."""
+    if not settings.enabled:
+        return Analytics(None, None, clock)
+    return Analytics(
+        DuckDbAnalytics(directory.analytics, directory.spool / "loading"),
+        Spool(directory.spool, settings.spool_max_bytes),
+        clock,
+        most_buffered=settings.buffer_events,
+        retention_days=settings.retention_days,
+    )

@@ -1,0 +1,117 @@
+"""The platform as applications: which surface serves which paths."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from starlette.types import ASGIApp, Scope
+
+from latchwork.compose.platform import Platform
+from latchwork.domains.verification import principal_of
+from latchwork.kernel.faults import Fault
+from latchwork.kernel.principal import EVERYTHING, Principal
+from latchwork.surfaces.agent_service.health import HealthApplication
+from latchwork.surfaces.http.client_ip import Networks
+from latchwork.surfaces.http.docs import DocsGate
+from latchwork.surfaces.http.hot import HotHandler
+from latchwork.surfaces.http.requests import Headers, RequestFacts
+from latchwork.surfaces.reference import Reference, ReferenceDocument
+from latchwork.surfaces.rpc import (
+    analytics,
+    apis,
+    identities,
+    keys,
+    liveness,
+    ratelimits,
+    root_keys,
+    verification,
+)
+from latchwork.surfaces.rpc.admission import Allowance, bearer_token
+from latchwork.surfaces.rpc.application import UNHOT_HEADERS, RpcApplication
+from latchwork.surfaces.rpc.services import Services
+
+FAMILIES = (
+    liveness.liveness,
+    apis.family,
+    keys.family,
+    identities.family,
+    ratelimits.family,
+    analytics.family,
+    root_keys.family,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surfaces:
+    """Applications by path prefix, the one for all other paths, and what the doors answer themselves."""
+
+    mounts: Mapping[str, ASGIApp]
+    fallback: ASGIApp
+    hot: Mapping[str, HotHandler]
+    trusted: Networks
+    unhot_headers: tuple[bytes, ...]
+
+
+def surfaces_of(platform: Platform) -> Surfaces:
+    """Every surface of an opened platform."""
+    settings = platform.settings
+    trusted = tuple(ip_network(network, strict=False) for network in settings.trusted_proxies)
+    admission = Admission(platform.services)
+    gate = DocsGate(settings.docs, admission.is_admin)  # type: ignore[arg-type]
+    rpc = RpcApplication(
+        FAMILIES,
+        platform.services,
+        authenticate=admission.authenticate,
+        meter=admission.meter,
+        clock=platform.clock,
+        trusted_proxies=trusted,
+        docs=gate,
+    )
+    reference = Reference([ReferenceDocument("rpc", "RPC API", "/v2/openapi.json", rpc.openapi)], gate)
+    return Surfaces(
+        mounts={"/docs": reference, "/health": HealthApplication(_ready(platform)), "/v2": rpc},
+        fallback=rpc,
+        hot=rpc.hot,
+        trusted=trusted,
+        unhot_headers=UNHOT_HEADERS,
+    )
+
+
+def _ready(platform: Platform) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        try:
+            await platform.db.read(lambda connection: None)
+        except Fault:
+            return False
+        return True
+
+    return ready
+
+
+class Admission:
+    """Root keys at the door of the RPC surface."""
+
+    def __init__(self, services: Services) -> None:
+        self._callers = services.callers
+
+    async def authenticate(self, token: bytes, facts: RequestFacts) -> Principal:
+        """Who holds this root key; raises the fault that says what is wrong with it."""
+        caller = await self._callers.authenticate(token)
+        return principal_of(
+            caller, remote_ip=facts.remote_ip, user_agent=facts.user_agent, request_id=facts.request_id
+        )
+
+    async def meter(self, who: Principal) -> Allowance | None:
+        """Count the call against the workspace's quota."""
+        quota = self._callers.charge(who)
+        if quota is None:
+            return None
+        return Allowance(quota.limit, quota.remaining, quota.reset_s, quota.admitted)
+
+    async def is_admin(self, scope: Scope) -> bool:
+        """Whether a request carries a root key that may do everything."""
+        try:
+            caller = await self._callers.authenticate(bearer_token(Headers(scope["headers"])))
+        except Fault:
+            return False
+        return EVERYTHING in caller.permissions

@@ -1,0 +1,21 @@
+"""Analytics: what was verified and limited, by whom, how it ended.
+
+The hot path appends one tuple to a buffer; everything else happens beside it. Analytics may lag or
+lose its last second; no decision depends on it.
+"""
+
+from latchwork.domains.analytics.faults import AnalyticsNotConfigured, BadQuestion, QueryTimeout
+from latchwork.domains.analytics.ports import AnalyticsStore
+from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
+from latchwork.domains.analytics.service import Analytics
+
+__all__ = [
+    "Analytics",
+    "AnalyticsNotConfigured",
+    "AnalyticsStore",
+    "BadQuestion",
+    "Counts",
+    "Health",
+    "QueryTimeout",
+    "VerificationsQuestion",
+]

@@ -1,0 +1,23 @@
+"""What callers may be told about analytics."""
+
+from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed
+
+
+class AnalyticsNotConfigured(PreconditionFailed):
+    """Analytics are switched off on this server."""
+
+    code = "unkey/data/analytics_not_configured"
+    default_detail = "Analytics are not configured on this server."
+
+
+class BadQuestion(BadRequest):
+    """The question contradicts itself, or asks for too much."""
+
+
+class QueryTimeout(Fault):
+    """The question took too long and was stopped."""
+
+    code = "user/unprocessable_entity/query_execution_timeout"
+    status = 422
+    title = "Unprocessable Entity"
+    default_detail = "The query took longer than 10 seconds. Ask for a shorter time or fewer groups."

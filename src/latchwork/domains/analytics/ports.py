@@ -1,0 +1,37 @@
+"""What analytics need from a technology: a place for events that can be counted."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from latchwork.domains.analytics.records import Counts, VerificationsQuestion
+
+
+class AnalyticsStore(Protocol):
+    """Keeps events. Its verbs block and are called from one worker thread at a time."""
+
+    def open(self) -> None:
+        """Connect and create what is missing."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
+        ...
+
+    def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
+        """Store a batch once, however often it is handed over under the same name.
+
+        Both kinds are lines of JSON objects whose members are the columns.
+        """
+        ...
+
+    def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
+        """The groups that have events, in any order; raises `QueryTimeout`."""
+        ...
+
+    def last_used(self, workspace_id: str, key_ids: Sequence[str]) -> dict[str, int]:
+        """When each key was last verified, in ms since the epoch; keys never used are missing."""
+        ...
+
+    def prune(self, before_ms: int) -> None:
+        """Delete events older than that."""
+        ...

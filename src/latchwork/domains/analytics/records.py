@@ -1,0 +1,98 @@
+"""Events, the questions about them, and the answers."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+OUTCOMES = {
+    "valid": "VALID",
+    "notFound": "NOT_FOUND",
+    "forbidden": "FORBIDDEN",
+    "usageExceeded": "USAGE_EXCEEDED",
+    "rateLimited": "RATE_LIMITED",
+    "unauthorized": "UNAUTHORIZED",
+    "disabled": "DISABLED",
+    "insufficientPermissions": "INSUFFICIENT_PERMISSIONS",
+    "expired": "EXPIRED",
+}
+"""The counted outcomes by the name under which they are counted."""
+
+Group = Literal["key", "identity", "tags", "tag", "month", "day", "hour"]
+Bucket = Literal["month", "day", "hour"]
+OrderBy = Literal[
+    "time",
+    "valid",
+    "notFound",
+    "forbidden",
+    "usageExceeded",
+    "rateLimited",
+    "unauthorized",
+    "disabled",
+    "insufficientPermissions",
+    "expired",
+    "total",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationsQuestion:
+    """How often keys of a keyspace were verified, in [start, end), with which outcomes, grouped how.
+
+    `tags` must all be on an event for it to count. Of several buckets of time the longest counts.
+    """
+
+    workspace_id: str
+    keyspace_id: str
+    start_ms: int
+    end_ms: int
+    key_ids: tuple[str, ...] = ()
+    external_id: str | None = None
+    tags: tuple[str, ...] = ()
+    group_by: frozenset[Group] = field(default_factory=frozenset)
+    order_by: OrderBy | None = None
+    descending: bool = False
+    limit: int | None = None
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """The length of the buckets of time, `None` when time is one."""
+        lengths: tuple[Bucket, ...] = ("month", "day", "hour")
+        return next((length for length in lengths if length in self.group_by), None)
+
+
+@dataclass(slots=True)
+class Counts:
+    """One group: how many events ended how. `outcomes` by the names in `OUTCOMES`."""
+
+    outcomes: dict[str, int]
+    total: int
+    time_ms: int | None = None
+    key_id: str | None = None
+    identity_id: str | None = None
+    external_id: str | None = None
+    tag: str | None = None
+    tags: tuple[str, ...] | None = None
+
+    def value(self, name: str) -> int:
+        """What to order by."""
+        if name == "time":
+            return self.time_ms or 0
+        return self.total if name == "total" else self.outcomes[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How analytics fare; `state` is `ok`, `failing` or `off`."""
+
+    state: str
+    buffered: int
+    dropped: int
+    spooled_bytes: int
+
+
+Row = tuple[Any, ...]
+"""A buffered event.
+
+Verification: `(time_ms, request_id, snapshot, outcome, tags, spent_credits, latency_us)`, the snapshot
+having workspace_id, keyspace_id, key_id, identity_id and external_id. Rate limit: `(time_ms, request_id,
+namespace, identifier, passed, latency_us, override_id, limit, remaining, reset_ms, tokens)`.
+"""

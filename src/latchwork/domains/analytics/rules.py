@@ -1,0 +1,75 @@
+"""Buckets of time, empty ones included, and the order of answers; pure."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from latchwork.domains.analytics.faults import BadQuestion
+from latchwork.domains.analytics.records import OUTCOMES, Bucket, Counts, VerificationsQuestion
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+MOST_BUCKETS = 10_000
+
+
+def check(question: VerificationsQuestion) -> None:
+    """Raise `BadQuestion` unless the question makes sense."""
+    if question.start_ms >= question.end_ms:
+        raise BadQuestion("`start` must be before `end`.")
+    if {"tag", "tags"} <= question.group_by:
+        raise BadQuestion("`groupBy` takes either tag or tags, not both.")
+    bucket = question.bucket
+    length_ms = {"month": 28 * DAY_MS, "day": DAY_MS, "hour": HOUR_MS, None: None}[bucket]
+    if length_ms and (question.end_ms - question.start_ms) // length_ms > MOST_BUCKETS:
+        raise BadQuestion(f"That is more than {MOST_BUCKETS} {bucket}s; ask for a shorter time.")
+
+
+def truncated(time_ms: int, bucket: Bucket) -> int:
+    """The start of the bucket that `time_ms` is in, in UTC."""
+    if bucket == "hour":
+        return time_ms - time_ms % HOUR_MS
+    if bucket == "day":
+        return time_ms - time_ms % DAY_MS
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+def following(time_ms: int, bucket: Bucket) -> int:
+    """The start of the bucket after the one that starts at `time_ms`."""
+    if bucket == "month":
+        return truncated(time_ms + 31 * DAY_MS, "month")
+    return time_ms + (DAY_MS if bucket == "day" else HOUR_MS)
+
+
+def buckets(question: VerificationsQuestion, bucket: Bucket) -> Iterator[int]:
+    """The starts of all buckets from that of `start` to before `end`."""
+    time_ms = truncated(question.start_ms, bucket)
+    while time_ms < question.end_ms:
+        yield time_ms
+        time_ms = following(time_ms, bucket)
+
+
+def arranged(question: VerificationsQuestion, found: list[Counts]) -> list[Counts]:
+    """The answer: gaps filled with zeros where time is the only group, ordered, cut to the limit."""
+    bucket = question.bucket
+    if bucket is not None and question.group_by <= {"month", "day", "hour"}:
+        present = {counts.time_ms: counts for counts in found}
+        found = [present.get(time_ms) or _nothing(time_ms) for time_ms in buckets(question, bucket)]
+    elif not question.group_by and not found:
+        found = [_nothing(None)]
+    order_by = question.order_by or ("time" if bucket else "total")
+    found.sort(key=_identity)
+    found.sort(key=lambda counts: counts.value(order_by), reverse=question.descending)
+    return found if question.limit is None else found[: question.limit]
+
+
+def _nothing(time_ms: int | None) -> Counts:
+    return Counts(dict.fromkeys(OUTCOMES, 0), 0, time_ms)
+
+
+def _identity(counts: Counts) -> tuple[str, str, str, tuple[str, ...], int]:
+    return (
+        counts.key_id or "",
+        counts.identity_id or "",
+        counts.tag or "",
+        counts.tags or (),
+        counts.time_ms or 0,
+    )

@@ -1,0 +1,129 @@
+"""The family `analytics`: how often keys were verified, and how it ended."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from latchwork.domains.analytics import (
+    AnalyticsNotConfigured,
+    BadQuestion,
+    Counts,
+    QueryTimeout,
+    VerificationsQuestion,
+)
+from latchwork.domains.analytics.records import Group, OrderBy
+from latchwork.domains.identities import IdentityNotFound
+from latchwork.domains.keys import ApiNotFound
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive
+from latchwork.surfaces.rpc.procedures import Family, Page
+from latchwork.surfaces.rpc.services import Request, Services
+from latchwork.surfaces.rpc.shapes import ApiId
+
+family: Family[Services] = Family("analytics", "How often keys were verified, and how it ended.")
+
+
+class VerificationsOf(Body):
+    """Which verifications, in which groups."""
+
+    api_id: ApiId
+    start: Annotated[Count, Meta(description="In milliseconds since the epoch.")]
+    end: Annotated[Count, Meta(description="Before when; now by default.")] | UnsetType = UNSET
+    external_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    key_id: Annotated[list[str], Meta(max_length=100, description="Only these keys; repeatable.")] = []
+    tag: Annotated[list[str], Meta(max_length=20, description="Events that carry all of them; repeatable.")] = []
+    group_by: Annotated[list[Group], Meta(max_length=7, description="Repeatable.")] = []
+    order_by: OrderBy | UnsetType = UNSET
+    order: Literal["asc", "desc"] = "asc"
+    limit: Positive | UnsetType = UNSET
+    cursor: Annotated[str, Meta(max_length=20, pattern=r"^[0-9]*$")] = ""
+
+
+class GroupIdentity(Data):
+    """Whose events a group counts."""
+
+    id: str
+    external_id: str
+
+
+class VerificationsData(Data):
+    """One group. `time` is the start of its bucket."""
+
+    valid: int
+    not_found: int
+    forbidden: int
+    usage_exceeded: int
+    rate_limited: int
+    unauthorized: int
+    disabled: int
+    insufficient_permissions: int
+    expired: int
+    total: int
+    time: int | UnsetType = UNSET
+    key_id: str | UnsetType = UNSET
+    tag: str | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    identity: GroupIdentity | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, counts: Counts) -> "VerificationsData":
+        """The wire form."""
+        outcomes = counts.outcomes
+        identity: GroupIdentity | UnsetType = UNSET
+        if counts.identity_id is not None:
+            identity = GroupIdentity(id=counts.identity_id, external_id=counts.external_id or "")
+        return cls(
+            valid=outcomes["valid"],
+            not_found=outcomes["notFound"],
+            forbidden=outcomes["forbidden"],
+            usage_exceeded=outcomes["usageExceeded"],
+            rate_limited=outcomes["rateLimited"],
+            unauthorized=outcomes["unauthorized"],
+            disabled=outcomes["disabled"],
+            insufficient_permissions=outcomes["insufficientPermissions"],
+            expired=outcomes["expired"],
+            total=counts.total,
+            time=UNSET if counts.time_ms is None else counts.time_ms,
+            key_id=UNSET if counts.key_id is None else counts.key_id,
+            tag=UNSET if counts.tag is None else counts.tag,
+            tags=UNSET if counts.tags is None else list(counts.tags),
+            identity=identity,
+        )
+
+
+@family.procedure(
+    "getVerifications",
+    methods=("GET",),
+    answers=Page[VerificationsData],
+    summary="Count verifications",
+    permission="api.<apiId>.read_analytics or api.<apiId>.read_api (or with *)",
+    faults=[ApiNotFound, IdentityNotFound, BadQuestion, AnalyticsNotConfigured, QueryTimeout],
+    example={"apiId": "api_1234567890", "start": 1700000000000, "groupBy": ["hour"]},
+)
+async def get_verifications(call: Request, query: VerificationsOf) -> Page[VerificationsData]:
+    """Counts an API's verifications by outcome; with a bucket of time, empty buckets are there too.
+
+    Verifications are counted a second after their answer at the latest. Keys that were not found are
+    not recorded.
+    """
+    api = await call.platform.apis.observed(call.who, query.api_id)
+    external_id = None if isinstance(query.external_id, UnsetType) else query.external_id
+    if external_id is not None:
+        await call.platform.identities.must_exist(call.who, external_id)
+    question = VerificationsQuestion(
+        workspace_id=call.who.workspace_id,
+        keyspace_id=api.keyspace_id,
+        start_ms=query.start,
+        end_ms=call.now_ms if isinstance(query.end, UnsetType) else query.end,
+        key_ids=tuple(query.key_id),
+        external_id=external_id,
+        tags=tuple(query.tag),
+        group_by=frozenset(query.group_by),
+        order_by=None if isinstance(query.order_by, UnsetType) else query.order_by,
+        descending=query.order == "desc",
+    )
+    found = await call.platform.analytics.get_verifications(question)
+    begin = int(query.cursor or 0)
+    size = len(found) if isinstance(query.limit, UnsetType) else query.limit
+    rest = begin + size
+    page = [VerificationsData.of(counts) for counts in found[begin:rest]]
+    return Page(page, str(rest) if rest < len(found) else None)
