@@ -18,13 +18,14 @@ from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql.migrate import HEAD
 from latchwork.surfaces.http.requests import Headers, RequestFacts
-from latchwork.surfaces.rpc import apis, keys, root_keys
+from latchwork.surfaces.rpc import apis, keys, root_keys, verification
 from latchwork.surfaces.rpc.faults import InvalidRequest
-from latchwork.surfaces.rpc.procedures import Call, Family, Procedure, Rendered
+from latchwork.surfaces.rpc.procedures import Call, Handler, Procedure, Rendered
 from latchwork.surfaces.rpc.services import Services
 
 _LOCAL = "127.0.0.1"
 _PAGE = 100
+_PROCEDURES = (*apis.family.procedures, *keys.family.procedures, *root_keys.family.procedures)
 
 
 async def create_workspace(
@@ -46,14 +47,14 @@ async def create_root_key(
     """A new root key of a workspace."""
     wanted = {"permissions": permissions, "name": name, "expires": expires_ms}
     who = await _operator(platform, workspace)
-    made = await _call(platform, who, root_keys.family, "createKey", _given(wanted))
+    made = await _call(platform, who, root_keys.create_root_key, _given(wanted))
     return made | {"workspaceId": who.workspace_id}
 
 
 async def create_api(platform: Platform, *, name: str, workspace: str | None = None) -> Any:
     """A new API."""
     who = await _operator(platform, workspace)
-    return await _call(platform, who, apis.family, "createApi", {"name": name})
+    return await _call(platform, who, apis.create_api, {"name": name})
 
 
 async def create_key(
@@ -62,19 +63,19 @@ async def create_key(
     """A new key; `api` is an id or a name, `wanted` the rest of the body of `keys.createKey`."""
     who = await _operator(platform, workspace)
     api_id = await _api_id(platform, who, api)
-    return await _call(platform, who, keys.family, "createKey", wanted | {"apiId": api_id})
+    return await _call(platform, who, keys.create_key, wanted | {"apiId": api_id})
 
 
 async def verify_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
     """A verdict; `claim` is the body of `keys.verifyKey`."""
     who = await _operator(platform, workspace)
-    return await _call(platform, who, keys.family, "verifyKey", claim)
+    return await _call(platform, who, verification.verify_key, claim)
 
 
 async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
     """An explanation; `claim` is the body of `keys.explainKey`."""
     who = await _operator(platform, workspace)
-    return await _call(platform, who, keys.family, "explainKey", claim)
+    return await _call(platform, who, verification.explain_key, claim)
 
 
 async def migrate(_platform: Platform) -> dict[str, Any]:
@@ -127,11 +128,9 @@ async def _api_id(platform: Platform, who: Principal, wanted: str) -> str:
     return found[0]
 
 
-async def _call(
-    platform: Platform, who: Principal, family: Family[Services], name: str, body: dict[str, Any]
-) -> Any:
-    """The `data` of a procedure of the API, called with `body` by `who`."""
-    procedure = next(each for each in family.procedures if each.name == name)
+async def _call(platform: Platform, who: Principal, handler: Handler, body: dict[str, Any]) -> Any:
+    """The `data` that the API's procedure with that handler answers `who` for `body`."""
+    procedure = next(each for each in _PROCEDURES if each.handler is handler)
     facts = RequestFacts(
         request_id=new_request_id(),
         method="POST",
@@ -140,7 +139,7 @@ async def _call(
         now_ms=platform.clock.now_ms(),
         headers=Headers(()),
     )
-    answer = await procedure.handler(Call(platform.services, facts, who=who), _read(procedure, body))
+    answer = await handler(Call(platform.services, facts, who=who), _read(procedure, body))
     if isinstance(answer, Rendered):
         return msgspec.json.decode(answer.body)["data"]
     return msgspec.to_builtins(answer)
