@@ -54,8 +54,9 @@ class BodyReader(Generic[B]):
 
     The common case is one strict decode. What that refuses gets a second, slower look: integral
     floats such as `1.0` are integers and let in (in bodies of up to 64 KiB), and every violation is
-    listed (up to 50, in bodies of up to 16 KiB; in longer ones the first). Integers beyond 2^53 - 1, values nested deeper than
-    100, text that is not UTF-8 and, unless `allows_nul`, NUL characters are refused everywhere.
+    listed (up to 50, in bodies of up to 16 KiB; in longer ones the first). Integers beyond 2^53 - 1,
+    values nested deeper than 100, text that is not UTF-8 and, unless `allows_nul`, NUL characters are
+    refused everywhere.
     """
 
     def __init__(self, shape: Any, detail: str, *, allows_nul: bool = False) -> None:

@@ -34,7 +34,7 @@ def _generated(types: Sequence[Any]) -> tuple[tuple[Schema, ...], dict[str, Sche
 def _anything(kind: type) -> Schema:
     """`object` is Python's word for any value."""
     if kind is object:
-        return {}
+        return {"description": "Any JSON value."}
     raise NotImplementedError(f"{kind} has no JSON Schema")
 
 
