@@ -125,6 +125,7 @@ DOCUMENT: dict[str, Any] = {
                     "spares": {"type": "array", "items": {"$ref": "#/components/schemas/Named"}},
                     "by~key/x": {"additionalProperties": {"$ref": "#/components/schemas/Named"}},
                     "free": {},
+                    "late": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Named"}]},
                 },
             },
         },
@@ -230,6 +231,7 @@ async def test_types_and_rules_are_told_in_words(page: Page) -> None:
 async def test_a_schema_inside_itself_ends(page: Page) -> None:
     assert "Members of inside" in page.text
     assert "Members of spares" in page.text
+    assert "Members of late" in page.text
     assert "Members of by~key/x" in page.text
 
 

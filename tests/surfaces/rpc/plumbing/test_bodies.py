@@ -255,6 +255,11 @@ async def test_the_escape_of_an_escape_is_no_nul_character(world: World) -> None
     assert (await world.post("make", rb'{"name":"a\\\u0000"}')).status_code == 400
 
 
+async def test_a_nul_character_in_a_member_that_is_passed_over_does_not_matter(world: World) -> None:
+    answer = await world.client.post("/v2/things.open", json={"name": "ann", "other": "\0"})
+    assert answer.status_code == 200
+
+
 async def test_a_procedure_may_allow_nul_characters(world: World) -> None:
     assert (await world.post("tell", {"name": "a\0b"})).json()["data"]["asked"]["name"] == "a\0b"
 

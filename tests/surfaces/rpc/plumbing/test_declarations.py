@@ -9,10 +9,17 @@ from msgspec import Meta
 
 from latchwork.kernel.clock import ManualClock
 from latchwork.surfaces.rpc.application import RpcApplication
-from latchwork.surfaces.rpc.bodies import Body, Empty, Number
+from latchwork.surfaces.rpc.bodies import Body, BodyReader, Empty, Number
+from latchwork.surfaces.rpc.faults import InvalidRequest
 from latchwork.surfaces.rpc.openapi import document
 from latchwork.surfaces.rpc.procedures import Call, Family
-from latchwork.surfaces.rpc.schemas import MAX_INTEGER, schema_of, takes_anything, unbounded_integers
+from latchwork.surfaces.rpc.schemas import (
+    MAX_INTEGER,
+    components_of,
+    schema_of,
+    takes_anything,
+    unbounded_integers,
+)
 
 
 class Fine(Body):
@@ -89,11 +96,33 @@ class Choice(Body):
     free: object = None
     words: Sequence[Literal["a", "b"]] = ()
     pair: tuple[str, str] = ("", "")
+    maybe: Literal["a", "b"] | None = None
+    inner: Fine | None = None
 
 
 def test_a_choice_of_several_types_stays_a_choice() -> None:
     properties = schema_of(Choice)["properties"]
     assert [option["type"] for option in properties["either"]["anyOf"]] == ["integer", "string", "null"]
+
+
+def test_what_may_be_null_says_so_in_one_schema() -> None:
+    properties = schema_of(Choice)["properties"]
+    assert properties["maybe"]["enum"] == ["a", "b", None]
+    assert properties["inner"]["type"] == ["object", "null"]
+
+
+def test_a_component_that_may_be_null_stays_a_reference() -> None:
+    (schema,), components = components_of([Choice])
+    assert schema == {"$ref": "#/components/schemas/Choice"}
+    assert components["Choice"]["properties"]["inner"]["anyOf"][0] == {"$ref": "#/components/schemas/Fine"}
+
+
+def test_a_rule_without_words_of_its_own_is_named() -> None:
+    reader: BodyReader[Choice] = BodyReader(Choice, "no good")
+    with pytest.raises(InvalidRequest) as refused:
+        reader.read(b'{"either":1.5}')
+    (found,) = refused.value.errors
+    assert (found.location, found.message) == ("/properties/either/anyOf", "anyOf: not satisfied")
 
 
 def test_any_object_is_free_form() -> None:
