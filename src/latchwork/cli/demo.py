@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latchwork.cli.failures import Failure
-from latchwork.cli.options import Asked, everywhere
+from latchwork.cli.options import Asked, without_data
 
 if TYPE_CHECKING:
     from latchwork.cli.story import Step
@@ -22,7 +22,7 @@ _SERVER = (sys.executable, "-c", "from latchwork.cli import main; main()", "serv
 
 
 @click.command()
-@everywhere
+@without_data
 def demo(asked: Asked) -> None:
     """Play a key's life: issue, refuse, explain, mend.
 
@@ -33,7 +33,7 @@ def demo(asked: Asked) -> None:
     from latchwork.cli.story import Client, tell
 
     with TemporaryDirectory(prefix="latchwork-demo-") as directory, _server(Path(directory)) as ready:
-        client = Client("127.0.0.1", ready["port"], ready["rootKey"])
+        client = Client(ready["url"], ready["rootKey"])
         told = []
         teller = None if asked.as_json else _Teller(ready["url"])
         for step in tell(client):
@@ -131,9 +131,9 @@ def _explanation(answer: Any) -> Iterator[str]:
     checks = answer.get("checks", ()) if isinstance(answer, dict) else ()
     for each in checks:
         if each["outcome"] != "skipped":
-            yield f"{each['outcome']:<7}{each['check']:<12}{each['detail']}"
+            yield f"{each['outcome']:<8}{each['check']:<16}{each['detail']}"
     for remedy in answer.get("remedies", ()) if checks else ():
-        yield f"remedy             {remedy}"
+        yield f"{'remedy':<24}{remedy}"
 
 
 def _brief(value: Any) -> str:

@@ -28,6 +28,7 @@ EXPLAINED = (
     _Explained("latchwork.compose.control", "Unanswered", "cli/unanswered"),
     _Explained("latchwork.compose.platform", "AnotherProcess", "cli/database_in_use"),
     _Explained("latchwork.server.run", "PortInUse", "cli/port_in_use"),
+    _Explained("latchwork.server.run", "StartFailed", "cli/start_failed"),
     _Explained("latchwork.kernel.sql.migrate", "SchemaTooNew", "cli/schema_too_new"),
     _Explained("latchwork.kernel.sql.database", "DatabaseUnreachable", "cli/database_unreachable"),
 )

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from latchwork.settings import LogSettings
 
+_CHATTY = ("alembic", "uvicorn")  # tell of every step of theirs; only their warnings concern an operator
+
 
 class JsonLines(logging.Formatter):
     """One object a line: time, level, logger, message, and the exception where there is one."""
@@ -32,3 +34,6 @@ def log_as(settings: LogSettings) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    if settings.level == "info":
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)

@@ -34,18 +34,26 @@ class Asked(NamedTuple):
 
 
 def everywhere(command: Command) -> Command:
-    """Give a command `--json`, `--data-dir` and `--config`, and in their place an `Asked` before the rest."""
+    """Give a command `--data-dir`, `--config` and `--json`, and in their place an `Asked` before the rest."""
+    return with_options(_DATA_DIR, _CONFIG)(without_data(command))
 
-    def asking(*, as_json: bool, data_dir: Path | None, config: Path | None, **own: Any) -> None:
+
+def without_data(command: Command) -> Command:
+    """The same for a command that needs neither data nor settings: only `--json`."""
+
+    def asking(
+        *, as_json: bool, data_dir: Path | None = None, config: Path | None = None, **own: Any
+    ) -> None:
         command(Asked(as_json, data_dir, config), **own)
 
-    return with_options(
-        click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory."),
-        click.option("--config", type=click.Path(path_type=Path), help="The settings file."),
-        click.option(
-            "--json", "as_json", is_flag=True, help="Print JSON and nothing else; errors as JSON too."
-        ),
-    )(update_wrapper(asking, command))
+    return _JSON(update_wrapper(asking, command))
+
+
+_DATA_DIR = click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory.")
+_CONFIG = click.option("--config", type=click.Path(path_type=Path), help="The settings file.")
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON and nothing else; errors as JSON too."
+)
 
 
 def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:

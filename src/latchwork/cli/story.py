@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 _MONTH_MS = 2_592_000_000
 
@@ -26,8 +27,8 @@ class Step(NamedTuple):
 class Client:
     """Calls procedures over one connection with one root key."""
 
-    def __init__(self, host: str, port: int, root_key: str) -> None:
-        self._connection = HTTPConnection(host, port, timeout=10)
+    def __init__(self, url: str, root_key: str) -> None:
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
         self._headers = {"Authorization": f"Bearer {root_key}", "Content-Type": "application/json"}
 
     def call(self, path: str, body: Mapping[str, Any]) -> Any:

@@ -2,11 +2,11 @@
 
 import click
 
-from latchwork.cli.options import Asked, everywhere
+from latchwork.cli.options import Asked, without_data
 
 
 @click.command()
-@everywhere
+@without_data
 def version(asked: Asked) -> None:
     """Print the version."""
     from importlib.metadata import version as version_of

@@ -1,41 +1,63 @@
-"""What the server says when it refuses a request before any procedure hears of it."""
+"""What a server says in this surface's envelope about a request that it does not even read."""
 
-from typing import ClassVar
+from collections.abc import Callable
 
-from latchwork.kernel.faults import Fault
+from latchwork.kernel.faults import BadRequest, Fault, Unavailable
 from latchwork.kernel.ids import new_request_id
+from latchwork.surfaces.http.faults import BodyTooLarge, RequestTimeout, Unexpected
 from latchwork.surfaces.rpc.envelope import failed
 
-_SAID: dict[int, tuple[str, str, str]] = {
-    400: ("user/bad_request/request_malformed", "Bad Request", "The request is not valid HTTP."),
-    405: ("user/bad_request/method_not_allowed", "Method Not Allowed", "This method is not served."),
-    408: ("user/bad_request/request_timeout", "Request Timeout", "The request did not arrive in time."),
-    413: (
-        "user/bad_request/request_body_too_large",
-        "Request Entity Too Large",
-        "The request body is larger than this server takes.",
-    ),
-    414: ("user/bad_request/uri_too_long", "URI Too Long", "The address of the request is too long."),
-    431: (
-        "user/bad_request/request_headers_too_large",
-        "Request Header Fields Too Large",
-        "The request headers are larger than this server takes.",
-    ),
-    503: (
-        "unkey/application/service_unavailable",
-        "Service Unavailable",
-        "The server has as many connections as it takes. Please try again.",
-    ),
+
+class MalformedHead(BadRequest):
+    """The request line or a header breaks HTTP, or means different things to different servers."""
+
+    default_detail = "The request's line or headers are not valid HTTP."
+
+
+class UnknownMethod(Fault):
+    """A method that nothing here has."""
+
+    code = "user/bad_request/method_not_allowed"
+    status = 405
+    title = "Method Not Allowed"
+    default_detail = "Nothing here can be asked with this method."
+
+
+class TargetTooLong(Fault):
+    """The request's target is longer than any that is served."""
+
+    code = "user/bad_request/target_too_long"
+    status = 414
+    title = "URI Too Long"
+    default_detail = "The request's target is too long."
+
+
+class HeadersTooLarge(Fault):
+    """The request's headers are larger than are read."""
+
+    code = "user/bad_request/headers_too_large"
+    status = 431
+    title = "Request Header Fields Too Large"
+    default_detail = "The request's headers are too large."
+
+
+_FAULTS: dict[int, type[Fault]] = {
+    fault.status: fault
+    for fault in (MalformedHead, UnknownMethod, RequestTimeout, TargetTooLong, HeadersTooLarge, Unavailable)
 }
 
 
-def refusal(status: int, path: str) -> bytes:
-    """The body of a refusal with that status, in the envelope of this surface."""
-    code_, title_, detail = _SAID.get(status, _SAID[400])
+def refusals(most_bytes: Callable[[str], int]) -> Callable[[int, str], bytes]:
+    """Makes the JSON body of a refusal from its status and the path, where that is known.
 
-    class Refusal(Fault):
-        code: ClassVar[str] = code_
-        title: ClassVar[str] = title_
+    `most_bytes` tells how long a body may be that is sent to a path.
+    """
 
-    Refusal.status = status
-    return failed(new_request_id(), Refusal(detail)).body
+    def refusal(status: int, path: str) -> bytes:
+        if status == BodyTooLarge.status:
+            fault: Fault = BodyTooLarge.over(most_bytes(path))
+        else:
+            fault = _FAULTS.get(status, Unexpected)()
+        return failed(new_request_id(), fault).body
+
+    return refusal
