@@ -71,6 +71,7 @@ DOCUMENT: dict[str, Any] = {
                     {
                         "name": "page",
                         "in": "query",
+                        "example": [2, 3],
                         "schema": {"type": "integer", "minimum": 1, "default": 1},
                     },
                 ],
@@ -246,8 +247,8 @@ async def test_each_procedure_shows_a_request_to_copy(page: Page) -> None:
     assert "curl http://127.0.0.1:8765/v2/lamps.make \\\n  -H 'Authorization: Bearer ROOT_KEY'" in text
     assert """-d '{\n  "name": "it'"'"'s"\n}'""" in text
     assert "curl http://127.0.0.1:8765/v2/lamps.count \\\n  -X POST" in text
-    assert "curl -X DELETE http://127.0.0.1:8765/api/v2/lamps/{lamp.id}" in text
-    assert "curl http://127.0.0.1:8765/api/v2/lamps/{lamp.id} \\\n  -H 'Auth" in text
+    assert "curl -X DELETE 'http://127.0.0.1:8765/api/v2/lamps/{lamp.id}'" in text
+    assert "curl 'http://127.0.0.1:8765/api/v2/lamps/{lamp.id}?page=2&page=3' \\\n  -H 'Auth" in text
 
 
 async def test_descriptions_are_read_as_markdown(page: Page) -> None:

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from latchwork.surfaces.reference.markup import Html, inline, join, prose, tag
 from latchwork.surfaces.reference.schemas import GIVEN, Schemas
@@ -167,10 +168,15 @@ class Page:
         shown = answer["content"][media_types[0]].get("schema", {}) if media_types else {}
         return join([head, self._schemas.members(shown, GIVEN)])
 
+    def _query(self, node: Mapping[str, Any]) -> str:
+        parameters = [self._schemas.resolve(p) for p in node.get("parameters", ())]
+        asked = {p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p}
+        return f"?{urlencode(asked, doseq=True)}" if asked else ""
+
     def _curl(self, operation: _Operation) -> str:
         node = operation.node
         verb = "" if operation.method in ("get", "post") else f"-X {operation.method.upper()} "
-        lines = [f"curl {verb}{_SERVER}{operation.path}"]
+        lines = [f"curl {verb}{shlex.quote(_SERVER + operation.path + self._query(node))}"]
         if node.get("security", self._document.get("security")):
             lines.append("-H 'Authorization: Bearer ROOT_KEY'")
         content = self._schemas.resolve(node.get("requestBody", {})).get("content", {})

@@ -139,7 +139,7 @@ def _description(procedure: Procedure[Any]) -> str:
 
 def _request(procedure: Procedure[Any], method: Method, named: Mapping[Any, Schema]) -> dict[str, Any]:
     if method in ("GET", "DELETE"):
-        return {"parameters": _parameters(schema_of(procedure.body))}
+        return {"parameters": _parameters(schema_of(procedure.body), procedure.example or {})}
     inlined = schema_of(procedure.body)
     example = example_of(inlined) if procedure.example is None else procedure.example
     content = {"schema": named[procedure.body], "example": example}
@@ -147,7 +147,7 @@ def _request(procedure: Procedure[Any], method: Method, named: Mapping[Any, Sche
     return {"requestBody": {"required": required, "content": {_JSON: content}}}
 
 
-def _parameters(schema: Schema) -> list[Schema]:
+def _parameters(schema: Schema, examples: Mapping[str, Any]) -> list[Schema]:
     return [
         {
             "name": name,
@@ -156,6 +156,7 @@ def _parameters(schema: Schema) -> list[Schema]:
             "description": field.get("description", ""),
             "schema": {key: value for key, value in field.items() if key != "description"},
         }
+        | ({"example": examples[name]} if name in examples else {})
         for name, field in schema["properties"].items()
     ]
 

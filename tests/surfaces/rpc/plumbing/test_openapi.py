@@ -163,6 +163,7 @@ async def test_a_query_is_documented_as_parameters(document: Document) -> None:
     find = _operation(document, "find", "get")
     parameters = {parameter["name"]: parameter for parameter in find["parameters"]}
     assert parameters["thingId"]["required"] is True
+    assert parameters["thingId"]["example"] == "thing_1"
     assert parameters["limit"] == {
         "name": "limit",
         "in": "query",

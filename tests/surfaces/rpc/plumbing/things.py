@@ -122,7 +122,9 @@ class Found(Data):
     asked: dict[str, Any]
 
 
-@things.procedure("find", methods=("GET",), answers=Found, summary="Find things")
+@things.procedure(
+    "find", methods=("GET",), answers=Found, summary="Find things", example={"thingId": "thing_1"}
+)
 async def find(call: Call[Shelf], query: Find) -> Found:
     return Found(
         asked={

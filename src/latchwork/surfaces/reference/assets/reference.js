@@ -8,7 +8,8 @@ const themes = ["system", "light", "dark"];
 function paint(name) {
   if (name === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = name;
-  theme.textContent = `Theme: ${name}`;
+  theme.textContent = name;
+  theme.title = `Theme: ${name}`;
 }
 
 function remembered() {
