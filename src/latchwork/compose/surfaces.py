@@ -7,7 +7,8 @@ from ipaddress import ip_network
 from starlette.types import ASGIApp, Scope
 
 from latchwork.compose.platform import Platform
-from latchwork.domains.verification import principal_of
+from latchwork.domains.verification import CallerDisabled, CallerExpired, principal_of
+from latchwork.domains.workspaces import WorkspaceDisabled, WorkspaceNotFound
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
 from latchwork.surfaces.agent_service.health import HealthApplication
@@ -66,6 +67,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
         clock=platform.clock,
         trusted_proxies=trusted,
         docs=gate,
+        admission_faults=(CallerDisabled, CallerExpired, WorkspaceDisabled, WorkspaceNotFound),
     )
     reference = Reference([ReferenceDocument("rpc", "RPC API", "/v2/openapi.json", rpc.openapi)], gate)
     return Surfaces(

@@ -7,6 +7,7 @@ exception a broken platform. The same list of checks, told to record, is the exp
 from latchwork.domains.verification.cache import SnapshotCache
 from latchwork.domains.verification.callers import Callers, Quota, principal_of
 from latchwork.domains.verification.explain import Explainer, Explanation
+from latchwork.domains.verification.faults import CallerDisabled, CallerExpired
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
 from latchwork.domains.verification.snapshots import BoundLimit, CallerSnapshot, Grant, KeySnapshot, Render
@@ -14,6 +15,8 @@ from latchwork.domains.verification.store import load_caller, load_key
 
 __all__ = [
     "BoundLimit",
+    "CallerDisabled",
+    "CallerExpired",
     "CallerSnapshot",
     "Callers",
     "Claim",

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncConnection, AsyncEngine, create_async_engine
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql import migrate
@@ -32,6 +32,7 @@ class PostgresDatabase:
             parsed.set(drivername="postgresql+asyncpg"), pool_size=8, max_overflow=0, pool_pre_ping=True
         )
         self._lane = asyncio.Lock()
+        self._guard: AsyncConnection | None = None
         self._appends: set[asyncio.Task[None]] = set()
         self._append_lane = asyncio.Lock()
         self._append_connection: AsyncConnection | None = None
@@ -44,6 +45,9 @@ class PostgresDatabase:
             raise DatabaseUnreachable(f"{self.url} cannot be opened: {_reason(error)}") from error
 
     async def close(self) -> None:
+        if self._guard is not None:
+            await self._guard.close()
+            self._guard = None
         await asyncio.gather(*self._appends)
         await self._drop_append_connection()
         await self._engine.dispose()

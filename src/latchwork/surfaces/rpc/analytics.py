@@ -113,7 +113,7 @@ async def get_verifications(call: Request, query: VerificationsOf) -> Page[Verif
         workspace_id=call.who.workspace_id,
         keyspace_id=api.keyspace_id,
         start_ms=query.start,
-        end_ms=call.now_ms if isinstance(query.end, UnsetType) else query.end,
+        end_ms=call.now_ms + 1 if isinstance(query.end, UnsetType) else query.end,
         key_ids=tuple(query.key_id),
         external_id=external_id,
         tags=tuple(query.tag),

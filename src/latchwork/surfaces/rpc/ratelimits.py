@@ -97,7 +97,7 @@ def _body(request_id: str, request: LimitRequest, answer: LimitAnswer) -> bytes:
         state.remaining,
         state.reset_ms,
         b"" if answer.override_id is None else b',"overrideId":%b' % _encode(answer.override_id),
-        b"" if request.mode is not SHADOW else b',"wouldExceed":%b' % _encode(state.would_exceed),
+        b"" if request.mode != SHADOW else b',"wouldExceed":%b' % _encode(state.would_exceed),
     )
 
 
@@ -170,7 +170,7 @@ class OneLimited(Data):
             reset=answer.state.reset_ms,
             passed=not answer.state.exceeded,
             override_id=UNSET if answer.override_id is None else answer.override_id,
-            would_exceed=answer.state.would_exceed if request.mode is SHADOW else UNSET,
+            would_exceed=answer.state.would_exceed if request.mode == SHADOW else UNSET,
         )
 
 

@@ -40,7 +40,7 @@ def data_of(verdict: Verdict) -> bytes:
 
 def _limit(bound: BoundLimit, state: LimitState) -> bytes:
     shadow = b""
-    if bound.rule.mode is SHADOW:
+    if bound.rule.mode == SHADOW:
         shadow = b',"wouldExceed":%b' % _BOOL[state.would_exceed]
     return b'%b,"exceeded":%b,"remaining":%d,"reset":%d%b}' % (
         bound.rendered or _limit_head(bound),
