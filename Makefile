@@ -19,7 +19,7 @@ run: setup ## Set up and start the server; options in ARGS="--port 9000"
 	@$(BIN)/latchwork serve $(ARGS)
 
 demo: setup ## Play the story: create a key, verify it, run out of credits, hit a limit, explain why
-	@$(BIN)/python scripts/demo.py $(ARGS)
+	@$(BIN)/latchwork demo $(ARGS)
 
 test: setup ## Run every test, with coverage; one part with ARGS="tests/domains -k credits"
 	@bash scripts/services.sh postgresql

@@ -1,9 +1,11 @@
 """What can be set, from where, and what refuses to start."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+import latchwork.settings
 from latchwork.settings import Secret, Settings, SettingsError, declared, is_loopback, load, value_of
 
 A_KEY = "0f3c9a7e5b1d8264f0a1c2e3d4b5a697"
@@ -112,11 +114,6 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("LATCHWORK_DOCS", "private", "public, admin or off"),
         ("LATCHWORK_TEST_CLOCK", "maybe", "true or false"),
         ("LATCHWORK_TRUSTED_PROXIES", "10.0.0.0/33", "networks such as 10.0.0.0/8, separated by commas"),
-        (
-            "LATCHWORK_TRUSTED_HOSTS",
-            "https://a.example",
-            "host names without scheme or port, separated by commas",
-        ),
         ("LATCHWORK_SERVER__KEEP_ALIVE_S", "nan", "seconds from 1 to 86400"),
         ("LATCHWORK_SERVER__KEEP_ALIVE_S", "inf", "seconds from 1 to 86400"),
         ("LATCHWORK_SERVER__HEADER_DEADLINE_S", "0", "seconds from 1 to 3600"),
@@ -152,10 +149,10 @@ def test_a_switch_is_off_by_any_usual_word(tmp_path: Path, word: str) -> None:
 
 
 def test_lists_are_separated_by_commas_or_are_lists_in_the_file(tmp_path: Path) -> None:
-    (tmp_path / "latchwork.toml").write_text('trusted_hosts = ["A.example", "b.example"]\n')
-    settings = settings_of(tmp_path, {"LATCHWORK_TRUSTED_PROXIES": "10.0.0.1, fd00::/8,"})
-    assert settings.trusted_proxies == ("10.0.0.1/32", "fd00::/8")
-    assert settings.trusted_hosts == ("a.example", "b.example")
+    (tmp_path / "latchwork.toml").write_text('trusted_proxies = ["10.0.0.1", "fd00::/8"]\n')
+    assert settings_of(tmp_path).trusted_proxies == ("10.0.0.1/32", "fd00::/8")
+    environ = {"LATCHWORK_TRUSTED_PROXIES": "10.1.2.3/8, ::1,"}
+    assert settings_of(tmp_path, environ).trusted_proxies == ("10.0.0.0/8", "::1/128")
 
 
 def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -260,3 +257,10 @@ def test_every_default_is_a_value_its_own_kind_accepts() -> None:
             assert each.kind.read(each.default) == each.default, each.name
         assert value_of(Settings(), each.name) == each.default
         assert each.about.endswith(".")
+
+
+def test_every_setting_is_read_by_something() -> None:
+    package = Path(latchwork.settings.__file__).parent
+    sources = [path for path in package.parent.rglob("*.py") if package not in path.parents]
+    read = {name for path in sources for name in re.findall(r"\.(\w+)", path.read_text())}
+    assert {each.name for each in declared() if each.name.rpartition(".")[2] not in read} == set()

@@ -12,7 +12,9 @@ from latchwork.compose import control
 from latchwork.compose.data_dir import DataDir, DataDirLocked
 from latchwork.settings import Settings, load
 
-_PATIENCE_S = 10.0  # a server takes a moment from its lock to its socket, and from its socket to its end
+PATIENCE_S = 10.0
+"""A server takes a moment from its lock to its socket, and from the end of its socket to its own."""
+
 _PAUSE_S = 0.05
 
 
@@ -22,11 +24,15 @@ def perform(
     *,
     data_dir: Path | None,
     config: Path | None,
+    patience_s: float = PATIENCE_S,
 ) -> Any:
-    """The result of a verb, in plain JSON values; raises `Refusal`, or what else stands in its way."""
+    """The result of a verb, in plain JSON values; raises `Refusal`, or what else stands in its way.
+
+    Waits at most `patience_s` seconds for an owner of the directory that does not take commands.
+    """
     settings = load(os.environ, flags={"data_dir": data_dir}, config=config).settings
     directory = DataDir(settings.data_dir)
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + patience_s
     while True:
         try:
             with directory.lock():

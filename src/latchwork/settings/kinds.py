@@ -131,17 +131,6 @@ def _read_networks(raw: object) -> object:
 networks = Kind("networks such as 10.0.0.0/8, separated by commas", _read_networks)
 
 
-def _read_hosts(raw: object) -> object:
-    found = _parts(raw, hosts.right)
-    for part in found:
-        if "/" in part or ":" in part or " " in part:
-            raise _wrong(hosts.right, part)
-    return tuple(part.lower() for part in found)
-
-
-hosts = Kind("host names without scheme or port, separated by commas", _read_hosts)
-
-
 def secret(least: int) -> Kind:
     """A secret of at least so many characters that nobody took from an example."""
     right = f"a secret of {least} characters or more"

@@ -11,7 +11,6 @@ from latchwork.settings.kinds import (
     Kind,
     Secret,
     choice,
-    hosts,
     networks,
     path,
     postgres_url,
@@ -93,9 +92,6 @@ class Settings:
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (), networks, "Networks whose X-Forwarded-For is believed when the client's address is told."
-    )
-    trusted_hosts: tuple[str, ...] = _setting(
-        (), hosts, "Host names that requests may be addressed to; empty allows all."
     )
     docs: str = _setting(
         "public",
