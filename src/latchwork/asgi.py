@@ -42,7 +42,7 @@ class Application:
         another_way: Iterable[bytes] = (),
         hot_body_bytes: int = 65_536,
     ) -> None:
-        """`mounts`: by prefix; `/api` serves `/api` and `/api/…`, the longest prefix wins, `fallback` the rest.
+        """`mounts`: by prefix; `/api` serves `/api` and `/api/…`, the longest wins, `fallback` has the rest.
 
         `lifespan` surrounds the lifespans of all mounted applications. `hot`, `trusted`, `another_way` and
         `hot_body_bytes` mean what they mean to the fast lane, so that any ASGI server gives the same answers.
@@ -85,8 +85,9 @@ class Application:
         body = await _body(receive)
         if body is None:
             return None
+        authorization, _, _, _, forwarded = ordinary
         peer = (scope.get("client") or ("",))[0]
-        answer = self._ask(scope["path"], ordinary, body, client_ip(peer, ordinary.forwarded, self._trusted))
+        answer = self._ask(scope["path"], authorization, body, client_ip(peer, forwarded, self._trusted))
         if answer is None:
             return _replaying(body, receive)
         await _send(answer if isinstance(answer, (bytes, Answer)) else await _finished(answer), send)
@@ -96,13 +97,12 @@ class Application:
         if scope["method"] != "POST" or scope["query_string"] or ASKED in scope.get("extensions", ()):
             return None
         ordinary = self._screen.sift(scope["headers"])
-        too_large = ordinary is not None and ordinary.content_length > self._hot_body_bytes
-        return None if too_large else ordinary
+        return None if ordinary is None or ordinary[1] > self._hot_body_bytes else ordinary
 
-    def _ask(self, path: str, ordinary: Ordinary, body: bytes, ip: str) -> bytes | Answer | Later | None:
+    def _ask(self, path: str, authorization: bytes, body: bytes, ip: str) -> bytes | Answer | Later | None:
         try:
-            return self._hot[path](ordinary.authorization, body, ip)
-        except Exception:
+            return self._hot[path](authorization, body, ip)
+        except Exception:  # noqa: BLE001 - whatever failed, the application renders it
             _log.exception("A hot handler failed; the application serves the request.")
             return None
 
@@ -114,7 +114,7 @@ class Application:
         stack = AsyncExitStack()
         try:
             await self._start(stack, state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the server, which ends
             self.failure = error
             _log.exception("The application could not start.")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -123,7 +123,7 @@ class Application:
         await receive()
         try:
             await stack.aclose()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the server, which ends
             _log.exception("The application could not stop cleanly.")
             await send({"type": "lifespan.shutdown.failed", "message": str(error)})
             return
@@ -210,7 +210,8 @@ async def _told(
     """Tell the application of an event; false when it ended without a word. Raises `LifespanFailed`."""
     inbox.put_nowait({"type": event})
     word = asyncio.ensure_future(outbox.get())
-    await asyncio.wait({running, word}, return_when=asyncio.FIRST_COMPLETED)
+    waits: set[asyncio.Future[Any]] = {running, word}
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     if not word.done():
         word.cancel()
         _log.debug("A mounted application has no lifespan.", exc_info=running.exception())

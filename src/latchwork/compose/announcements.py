@@ -64,7 +64,7 @@ class Announcements:
                     delivered = await self.deliver()
                 except Unavailable:
                     raise
-                except Exception:
+                except Exception:  # noqa: BLE001 - one bad listener must not end the delivery
                     _log.exception("A listener failed; its events will be delivered again.")
             if delivered < _BATCH:
                 await asyncio.sleep(_PAUSE_S)

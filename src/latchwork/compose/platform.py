@@ -32,7 +32,6 @@ from latchwork.settings import Settings
 from latchwork.surfaces.rpc.services import Services
 from latchwork.surfaces.rpc.verdicts import render
 
-
 _TEST_WINDOWS = 1000  # a test clock may be set back and forth
 
 

@@ -21,7 +21,6 @@ from latchwork.surfaces.rpc import (
     analytics,
     apis,
     identities,
-    keys,
     liveness,
     ratelimits,
     root_keys,
@@ -34,7 +33,7 @@ from latchwork.surfaces.rpc.services import Services
 FAMILIES = (
     liveness.liveness,
     apis.family,
-    keys.family,
+    verification.family,  # the family `keys`, complete
     identities.family,
     ratelimits.family,
     analytics.family,

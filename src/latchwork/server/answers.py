@@ -1,5 +1,6 @@
 """Renders answers as the very bytes that uvicorn writes for the same answer of the ASGI application."""
 
+import logging
 from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE
@@ -21,6 +22,9 @@ _BESIDE = {
 
 _LENGTHS = [b"%d\r\nx-request-id: " % length for length in range(4_096)]
 _TAIL = b"\r\n" + b"".join(b"%b: %b\r\n" % field for field in SECURITY_HEADERS) + b"\r\n"
+
+
+_log = logging.getLogger(__name__)
 
 
 class Answers:
@@ -46,15 +50,13 @@ class Answers:
         return b"".join((self._prefix, after, request_id_of(body), _TAIL, body))
 
     def any(self, answer: bytes | Answer, *, closing: bool = False) -> bytes:
-        """Any answer; `closing` tells the client that the connection ends with it.
-
-        Raises ValueError when a header of the answer would break out of its line.
-        """
+        """Any answer; `closing` tells the client that the connection ends with it."""
         if isinstance(answer, bytes):
             answer = Answer(200, answer)
-        fields = [*(self.defaults or ()), *response_headers(answer)]
         if any(HEADER_VALUE_RE.search(value) for _, value in answer.headers):
-            raise ValueError("A header of a hot answer holds control characters.")
+            _log.error("A header of a hot answer would have broken out of its line.")
+            answer = Answer(500, self._render_error(500, ""))
+        fields = [*(self.defaults or ()), *response_headers(answer)]
         if closing:
             fields.append(_CLOSE)
         return b"%b%b\r\n%b" % (STATUS_LINE[answer.status], _lines(fields), answer.body)

@@ -73,6 +73,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._line: deque[Callable[[], None]] = deque()  # whose answers are due after it
         self._opened: tuple[RequestResponseCycle, ASGI3Application]
         self._out: list[bytes] = []
+        self._idle = True  # at the boundary of a message, with nothing in flight
         self._last = False  # no request after this one
         self._draining = False
         self._waiting = Waiting()
@@ -93,6 +94,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._line.clear()
         self._out.clear()
         self._phase = DEAF
+        self._idle = False
         super().connection_lost(exc)
 
     # Reading
@@ -125,7 +127,7 @@ class StrictProtocol(HttpToolsProtocol):
                 self._refuse(400)
 
     def on_message_begin(self) -> None:
-        if self._last:
+        if self._last or self._phase >= DEAF:
             raise Refused(0)
         self._phase = HEAD
         self._target = b""
@@ -226,6 +228,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._waiting.restart()
         if not self.transport.is_closing():
             self._advance()
+            self.flow.resume_reading()  # the rest of a body that the application did not want
 
     def _advance(self) -> None:
         while self._line and self._running is None:
@@ -234,18 +237,20 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _settle(self) -> None:
         """Write what is ready, and read on unless requests or answers are piling up."""
-        if self._out:
-            self._flush()
-        flow = self.flow
+        out, flow = self._out, self.flow
+        if out:
+            self._out = []
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if self._line or flow.held or flow.write_paused:
+            self._balance(flow)
+        self._idle = self._phase == IDLE and self._running is None and not flow.held
+
+    def _balance(self, flow: _Flow) -> None:
         was_held, flow.held = flow.held, bool(self._line) or flow.write_paused
         if flow.held:
             flow.pause_reading()
         elif was_held:
             flow.resume_reading()
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -268,6 +273,8 @@ class StrictProtocol(HttpToolsProtocol):
             return
         if receiving is None or self._withdraw(receiving):
             self._in_turn(partial(self._send_refusal, status, path))
+        elif receiving.response_complete:
+            self._linger()
         else:
             self.transport.close()
 
@@ -286,7 +293,6 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _send_refusal(self, status: int, path: str) -> None:
         self._out.append(self._fresh().refusal(status, path))
-        self._flush()
         self._linger()
 
     def _fresh(self) -> Answers:
@@ -300,6 +306,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._phase = LINGER
         self._waiting.restart()
         self._line.clear()
+        self._settle()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -314,11 +321,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._draining = True
         if isinstance(self._running, RequestResponseCycle):
             self._running.keep_alive = False
-        elif self._is_idle() and self._waiting.since is not None:
+        elif self._idle and self._waiting.since is not None:
             self.transport.close()
-
-    def _is_idle(self) -> bool:
-        return self._phase == IDLE and self._running is None and not self._line
 
     def expire(self, now_s: float) -> None:
         """Act on a deadline that has passed; called once a second."""

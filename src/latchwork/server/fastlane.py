@@ -78,7 +78,6 @@ class FastProtocol(StrictProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._ready = False  # at the boundary of a message, with nothing in flight
         self._hot: _Request | None = None
         self._parts: list[bytes] = []
         self._declined = False  # the handler has been asked about the request that is being parsed
@@ -94,29 +93,15 @@ class FastProtocol(StrictProtocol):
         super().connection_made(transport)
         self._peer = canonical(self.client[0]) if self.client else ""
         self._is_proxied = is_trusted(self._peer, self.lane.trusted)
-        self._settle()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ready = False
-        super().connection_lost(exc)
 
     def shutdown(self) -> None:
+        self._recalls = False
         super().shutdown()
-        self._settle()
-
-    def _settle(self) -> None:
-        super()._settle()
-        self._ready = (
-            self._phase == IDLE and self._running is None and not self.flow.held and self._may_recall()
-        )
-
-    def _may_recall(self) -> bool:
-        return not self._draining and not self._last and self._recalls
 
     # The first way
 
     def data_received(self, data: bytes) -> None:
-        if self._ready:
+        if self._idle and self._recalls:
             data = self._recall(data)
         if data and self._phase < DEAF:
             self._feed(data)
@@ -139,7 +124,7 @@ class FastProtocol(StrictProtocol):
             address = self._address([data[a:b] for a, b in forwarded]) if forwarded else self._peer
             try:
                 answer = handler(data[start:stop], data[end:after], address)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever failed, the application renders it
                 _failed()
                 answer = None
             if answer is None:
@@ -149,7 +134,7 @@ class FastProtocol(StrictProtocol):
             self._waiting.since = None
             data = data[after:]
             if type(answer) is bytes and not data and not self._out:
-                self._count()
+                self.server_state.total_requests += 1
                 self.transport.write(self._fresh().ok(answer))
                 return data
             self._give(answer)
@@ -172,7 +157,7 @@ class FastProtocol(StrictProtocol):
         hot = self._hot
         # The parser is inside the body and has seen nothing of it: the head is exactly these bytes.
         if hot is not None and self._phase == BODY and not self._parts:
-            self._lesson = digest, _learnt(hot, head, self._is_proxied)
+            self._lesson = digest, _learnt(hot, head, self.lane.trusted)
         return data[end:]
 
     # The second way
@@ -246,7 +231,7 @@ class FastProtocol(StrictProtocol):
             handler, address, _, _, ordinary = hot
             try:
                 answer = handler(ordinary[0], body, address)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever failed, the application renders it
                 _failed()
         if answer is None:
             self._lesson = None
@@ -254,7 +239,11 @@ class FastProtocol(StrictProtocol):
             return
         if self._lesson is not None:
             self._learn(self._lesson, answer)
-        self._give(answer)
+        if type(answer) is bytes and not self._draining:
+            self.server_state.total_requests += 1
+            self._out.append(self._fresh().ok(answer))
+        else:
+            self._give(answer)
 
     def _learn(self, lesson: tuple[bytes, Head], answer: bytes | Answer | Later) -> None:
         """Remember the head of a request that was served, not of one that was turned away."""
@@ -268,7 +257,7 @@ class FastProtocol(StrictProtocol):
         if type(answer) is bytes or isinstance(answer, (bytes, Answer)):
             self._finish(answer)
             return
-        self._running = mark = object()
+        mark = self._running = object()
         answer.then(partial(self._arrived, mark))
 
     def _arrived(self, mark: object, answer: bytes | Answer) -> None:
@@ -279,7 +268,7 @@ class FastProtocol(StrictProtocol):
             self._advance()
 
     def _finish(self, answer: bytes | Answer) -> None:
-        self._count()
+        self.server_state.total_requests += 1
         answers = self._fresh()
         if self._draining:
             self._out.append(answers.any(answer, closing=True))
@@ -289,14 +278,11 @@ class FastProtocol(StrictProtocol):
         else:
             self._out.append(answers.any(answer))
 
-    def _count(self) -> None:
-        self.server_state.total_requests += 1
-
     def _end(self) -> None:
         """Write the last answer and close; requests behind it are the client's to repeat."""
         self._phase = DEAF
         self._line.clear()
-        self._flush()
+        self._settle()
         self.transport.close()
 
     # The third way
@@ -305,7 +291,7 @@ class FastProtocol(StrictProtocol):
         """Give a request that was received whole to the application, which need not ask the handler again."""
         _, _, target, fields, _ = hot
         parser, current = self.parser, self.cycle
-        self.parser = _ORDINARY
+        self.parser = _ORDINARY  # type: ignore[assignment]
         try:
             cycle, app = self._open(target, fields)
         finally:
@@ -319,9 +305,9 @@ class FastProtocol(StrictProtocol):
         self._run(cycle, app)
 
 
-def _learnt(hot: _Request, head: bytes, is_proxied: bool) -> Head:
+def _learnt(hot: _Request, head: bytes, trusted: Networks) -> Head:
     handler, _, _, _, (authorization, length, _, _, forwarded) = hot
-    spans = tuple(span_of(value, head) for value in forwarded) if is_proxied else ()
+    spans = tuple(span_of(value, head) for value in forwarded) if trusted else ()
     return Head(handler, length, *span_of(authorization, head), spans)
 
 

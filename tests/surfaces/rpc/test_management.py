@@ -73,7 +73,9 @@ class TestApis:
     async def test_an_api_is_created_read_changed_and_deleted(self, acme: Client, api_id: str) -> None:
         api = await acme.data("apis.getApi", {"apiId": api_id})
         assert (api["id"], api["name"]) == (api_id, "payments")
-        changed = await acme.data("apis.updateApi", {"apiId": api_id, "name": "billing", "defaultPrefix": "b"})
+        changed = await acme.data(
+            "apis.updateApi", {"apiId": api_id, "name": "billing", "defaultPrefix": "b"}
+        )
         assert changed["name"] == "billing"
         assert (await create(acme, api_id))["key"].startswith("b_")
         (listed,) = await acme.data("apis.listApis", {})
@@ -154,7 +156,10 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("wanted", "named"),
         [
-            ({"credits": {"remaining": None, "refill": {"interval": "daily", "amount": 1}}}, "credits.remaining"),
+            (
+                {"credits": {"remaining": None, "refill": {"interval": "daily", "amount": 1}}},
+                "credits.remaining",
+            ),
             ({"credits": {"remaining": 1, "refill": {"interval": "monthly", "amount": 1}}}, "refillDay"),
             ({"ipWhitelist": ["nonsense"]}, "ipWhitelist"),
         ],
@@ -172,7 +177,9 @@ class TestKeys:
         assert error["type"].endswith("role_not_found")
         await acme.error("identities.getIdentity", {"identity": "user_9"}, 404)
 
-    async def test_without_permission_the_api_is_not_there(self, house: House, acme: Client, api_id: str) -> None:
+    async def test_without_permission_the_api_is_not_there(
+        self, house: House, acme: Client, api_id: str
+    ) -> None:
         nobody = await limited(house, "api.*.read_api")
         masked = await nobody.error("keys.createKey", {"apiId": api_id}, 404)
         assert masked == await acme.error("keys.createKey", {"apiId": "api_unknown1"}, 404)
@@ -221,7 +228,9 @@ class TestKeys:
         assert after["permissions"] == ["c"]
         ids = {rule["name"]: rule["id"] for rule in after["ratelimits"]}
         assert ids["requests"] == before["ratelimits"][0]["id"]
-        cleared = await acme.data("keys.updateKey", {"keyId": made["keyId"], "ratelimits": None, "permissions": []})
+        cleared = await acme.data(
+            "keys.updateKey", {"keyId": made["keyId"], "ratelimits": None, "permissions": []}
+        )
         assert "ratelimits" not in cleared and "permissions" not in cleared
 
     async def test_credits_are_set_raised_lowered_and_lifted(self, acme: Client, api_id: str) -> None:
@@ -316,7 +325,9 @@ async def test_no_secret_is_kept_in_any_table(house: House, acme: Client, api_id
 def _everything(connection: Any) -> str:
     from latchwork.kernel.sql import metadata
 
-    return "\n".join(repr(row) for table in metadata.sorted_tables for row in connection.execute(table.select()))
+    return "\n".join(
+        repr(row) for table in metadata.sorted_tables for row in connection.execute(table.select())
+    )
 
 
 async def test_a_document_describes_everything(house: House) -> None:

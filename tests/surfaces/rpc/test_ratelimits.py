@@ -121,7 +121,14 @@ async def test_overrides_of_others_are_unknown(house: House, acme: Client) -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"limit": 0}, {"duration": 999}, {"duration": 2_592_000_001}, {"cost": -1}, {"identifier": ""}, {"extra": 1}],
+    [
+        {"limit": 0},
+        {"duration": 999},
+        {"duration": 2_592_000_001},
+        {"cost": -1},
+        {"identifier": ""},
+        {"extra": 1},
+    ],
 )
 async def test_bad_input_is_a_400_that_names_it(acme: Client, wrong: dict[str, Any]) -> None:
     error = await acme.error("ratelimit.limit", ASKED | wrong, 400)
@@ -134,6 +141,11 @@ async def test_any_characters_make_an_identifier(acme: Client) -> None:
 
 
 async def test_a_test_clock_decides(acme: Client) -> None:
-    for moment, success in ((START_MS, True), (START_MS, True), (START_MS, False), (START_MS + 120_000, True)):
+    for moment, success in (
+        (START_MS, True),
+        (START_MS, True),
+        (START_MS, False),
+        (START_MS + 120_000, True),
+    ):
         answer = await acme.data("ratelimit.limit", ASKED, **{"x-test-time": str(moment)})
         assert answer["success"] is success

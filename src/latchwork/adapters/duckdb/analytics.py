@@ -1,6 +1,5 @@
 """The port `AnalyticsStore` on DuckDB: one file, locked down, fed from lines of JSON."""
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,8 +104,8 @@ class DuckDbAnalytics:
         if not lines.strip():
             return
         path = self._scratch / f"{table}.lines"
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(lines)
+        path.touch(0o600)
+        path.write_bytes(lines)
         connection.execute(
             f"INSERT INTO {table} SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?, "  # noqa: S608
             "maximum_object_size = 16777216)",
@@ -126,7 +125,7 @@ class DuckDbAnalytics:
             "WHERE workspace_id = ? AND key_id IN (SELECT unnest(?)) GROUP BY key_id",
             [workspace_id, list(key_ids)],
         )
-        return {key_id: time_ms for key_id, time_ms in rows.fetchall()}
+        return dict(rows.fetchall())
 
     def prune(self, before_ms: int) -> None:
         """Delete what is older."""

@@ -101,7 +101,7 @@ class Analytics:
             return {}
         try:
             return await self._run(lambda: store.last_used(workspace_id, key_ids))
-        except Exception:
+        except Exception:  # noqa: BLE001 - nobody is refused for want of a date
             _log.exception("When keys were last used cannot be told.")
             return {}
 
@@ -123,7 +123,7 @@ class Analytics:
         try:
             await self._run(lambda: self._work(*taken))
             self._failing = False
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever failed, health tells and the next turn tries again
             if not self._failing:
                 _log.exception("Events cannot be stored right now; they wait in the spool.")
             self._failing = True
@@ -170,4 +170,3 @@ class Analytics:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-

@@ -1,6 +1,5 @@
 """The spool: batches of events as files, so that a crash between memory and store loses none of them."""
 
-import os
 from collections import deque
 from pathlib import Path
 
@@ -36,13 +35,15 @@ class Spool:
     def put(self, verifications: list[Row], ratelimits: list[Row]) -> None:
         """Write one batch; when the spool is full the oldest batches go, and are counted."""
         content = _SPLIT.join(
-            (_lines([_verification(row) for row in verifications]), _lines([_ratelimit(row) for row in ratelimits]))
+            (
+                _lines([_verification(row) for row in verifications]),
+                _lines([_ratelimit(row) for row in ratelimits]),
+            )
         )
         path = self._directory / f"{new_id('b')}.batch"
         draft = path.with_suffix(".draft")
-        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        draft.touch(0o600)
+        draft.write_bytes(content)
         draft.rename(path)
         self._add(path, len(content))
         while self.size_bytes > self._max_bytes and len(self._waiting) > 1:
@@ -89,7 +90,19 @@ def _verification(row: Row) -> dict[str, object]:
 
 
 def _ratelimit(row: Row) -> dict[str, object]:
-    time_ms, request_id, namespace, identifier, passed, latency_us, override_id, limit, remaining, reset, tokens = row
+    (
+        time_ms,
+        request_id,
+        namespace,
+        identifier,
+        passed,
+        latency_us,
+        override_id,
+        limit,
+        remaining,
+        reset,
+        tokens,
+    ) = row
     return {
         "request_id": request_id,
         "time": time_ms,

@@ -32,9 +32,7 @@ def apply(
     """Write what `change` names; `unfolded` comes from the ledger, which is holding the key's spends."""
     store.update_key(connection, key.id, _columns(connection, who, change, now_ms), now_ms)
     if not isinstance(change.credits, UnsetType):
-        credits_store.rewrite(
-            connection, key.workspace_id, key.id, unfolded, _credits(change.credits)
-        )
+        credits_store.rewrite(connection, key.workspace_id, key.id, unfolded, _credits(change.credits))
     entries = [_updated(key)]
     if not isinstance(change.limits, UnsetType):
         changes = set_rules(connection, key.workspace_id, key.id, change.limits, now_ms)
@@ -60,7 +58,9 @@ def delete(connection: Connection, who: Principal, key: Key, permanent: bool, no
     else:
         store.soft_delete_key(connection, key.id, now_ms)
     entry = audit.Entry(
-        "key.delete", f"Deleted key {key.id}", (audit.Resource("key", key.id, key.name, {"permanent": permanent}),)
+        "key.delete",
+        f"Deleted key {key.id}",
+        (audit.Resource("key", key.id, key.name, {"permanent": permanent}),),
     )
     audit.record(connection, who, now_ms, entry)
     tell(connection, Event.now(key.workspace_id, "key.deleted", now_ms, key_id=key.id, api_id=key.api_id))

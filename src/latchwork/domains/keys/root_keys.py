@@ -32,7 +32,12 @@ class RootKeys:
     invalidations: Invalidations
 
     async def create(
-        self, who: Principal, *, permissions: Sequence[str], name: str | None = None, expires_ms: int | None = None
+        self,
+        who: Principal,
+        *,
+        permissions: Sequence[str],
+        name: str | None = None,
+        expires_ms: int | None = None,
     ) -> Minted:
         """A new root key of the caller's workspace, which can do no more and live no longer than the caller.
 
@@ -113,4 +118,6 @@ def _must_not_exceed(who: Principal, permissions: Sequence[str], expires_ms: int
                 f"A root key can only grant what it holds itself. Missing permission: '{beyond[0][:200]}'"
             )
     if who.expires_ms is not None and (expires_ms is None or expires_ms > who.expires_ms):
-        raise BadRequest(f"`expires` must be at most {who.expires_ms}, when the key that asks expires itself.")
+        raise BadRequest(
+            f"`expires` must be at most {who.expires_ms}, when the key that asks expires itself."
+        )

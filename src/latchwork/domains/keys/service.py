@@ -182,9 +182,7 @@ class Keys:
     def _present(self, view: KeyView) -> Balance | None:
         if view.credits is None:
             return None
-        return replace(
-            view.credits, remaining=self.ledger.remaining_of(view.key.id, view.credits.remaining)
-        )
+        return replace(view.credits, remaining=self.ledger.remaining_of(view.key.id, view.credits.remaining))
 
 
 def _must(who: Principal, key: Key, action: str) -> None:

@@ -57,9 +57,7 @@ def find_api(connection: Connection, workspace_id: str, api_id: str) -> Api | No
     return None if row is None else _api(row)
 
 
-def page_apis(
-    connection: Connection, workspace_id: str, cursor: str, limit: int
-) -> list[tuple[Api, int]]:
+def page_apis(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[tuple[Api, int]]:
     """Up to `limit` live APIs from id `cursor` on, each with the number of its live keys."""
     count = (
         select(func.count())

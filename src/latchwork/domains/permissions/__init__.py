@@ -4,8 +4,15 @@ A permission is a slug, held directly or through a role, and compared literally.
 AND, OR and parentheses.
 """
 
-from latchwork.domains.permissions.lacking import Missing
 from latchwork.domains.permissions.faults import PermissionNotFound, RoleNotFound
+from latchwork.domains.permissions.lacking import Missing
 from latchwork.domains.permissions.query import PermissionQuery, QuerySyntaxError, compile_query
 
-__all__ = ["PermissionNotFound", "Missing", "PermissionQuery", "QuerySyntaxError", "RoleNotFound", "compile_query"]
+__all__ = [
+    "Missing",
+    "PermissionNotFound",
+    "PermissionQuery",
+    "QuerySyntaxError",
+    "RoleNotFound",
+    "compile_query",
+]

@@ -51,7 +51,12 @@ class Limiter:
         self._record = analytics.ratelimits.append
 
     def attempt(
-        self, workspace_id: str, permissions: frozenset[str], request: LimitRequest, request_id: str, now_ms: int
+        self,
+        workspace_id: str,
+        permissions: frozenset[str],
+        request: LimitRequest,
+        request_id: str,
+        now_ms: int,
     ) -> LimitAnswer | None:
         """The answer if memory suffices and nothing is in the way; else `None`, with nothing taken."""
         known = self._namespaces.known(workspace_id, request.namespace)
@@ -64,7 +69,9 @@ class Limiter:
         self._observe(known, request, answer, request_id, now_ms)
         return answer
 
-    async def limit(self, who: Principal, request: LimitRequest, now_ms: int, *, observe: bool) -> LimitAnswer:
+    async def limit(
+        self, who: Principal, request: LimitRequest, now_ms: int, *, observe: bool
+    ) -> LimitAnswer:
         """Take from one counter; creates the namespace if the caller may.
 
         Raises `InsufficientPermissions`, `NamespaceGone`.

@@ -105,4 +105,6 @@ def _record(
     )
     display = f"{verb.capitalize()} the override of {override.identifier[:100]}"
     audit.record(connection, who, now_ms, audit.Entry(f"ratelimit.{verb}_override", display, resources))
-    tell(connection, Event.now(who.workspace_id, f"ratelimit_override.{verb}", now_ms, override_id=override.id))
+    tell(
+        connection, Event.now(who.workspace_id, f"ratelimit_override.{verb}", now_ms, override_id=override.id)
+    )

@@ -143,7 +143,11 @@ def put_override(connection: Connection, workspace_id: str, wanted: Override, no
         .where(overrides.c.identifier == wanted.identifier)
     ).scalar()
     if known is None:
-        row: dict[str, Any] = {"id": wanted.id, "workspace_id": workspace_id, "namespace_id": wanted.namespace_id}
+        row: dict[str, Any] = {
+            "id": wanted.id,
+            "workspace_id": workspace_id,
+            "namespace_id": wanted.namespace_id,
+        }
         row |= {"identifier": wanted.identifier, "created_at_ms": now_ms}
         connection.execute(insert(overrides).values(row | values))
         return wanted

@@ -34,7 +34,9 @@ def _own(snapshot: KeySnapshot, claim: LimitClaim) -> Bound:
             f"`ratelimits`: the duration of '{claim.name}' is {claim.duration_ms} ms; "
             f"it must be at least {SHORTEST_MS}."
         )
-    rule = LimitRule(id="", name=claim.name, limit=claim.limit, duration_ms=claim.duration_ms, auto_apply=False)
+    rule = LimitRule(
+        id="", name=claim.name, limit=claim.limit, duration_ms=claim.duration_ms, auto_apply=False
+    )
     bound = BoundLimit(rule, snapshot.workspace_id, snapshot.key_id)
     return bound, bound.costing(claim.cost)
 

@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-
 import msgspec
 
 from latchwork.domains.credits import Commit
@@ -91,5 +90,3 @@ class Verdict:
         self.reason: str | None = None
         self.retry_at_ms: int | None = None
         self.commit: Commit | None = None
-
-

@@ -162,7 +162,6 @@ class CallerSnapshot(Snapshot):
     verifies_apis: frozenset[str]
 
 
-
 class Verifying(Protocol):
     """Whose keys may be verified: a workspace's, of all its APIs or of some."""
 

@@ -27,9 +27,7 @@ _KEY = (
     )
     .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
     .join(workspaces, workspaces.c.id == keys.c.workspace_id)
-    .outerjoin(
-        identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None)
-    )
+    .outerjoin(identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None))
     .where(keys.c.digest == bindparam("digest"))
     .where(keys.c.deleted_at_ms.is_(None))
     .where(apis.c.deleted_at_ms.is_(None))

@@ -2,7 +2,8 @@
 
 from sqlalchemy import Connection
 
-from latchwork.kernel.sql.database import Database, open_database
+from latchwork.kernel.sql.database import Database
+from latchwork.kernel.sql.opening import open_database
 from latchwork.kernel.sql.postgres import PostgresDatabase
 from latchwork.kernel.sql.schema import metadata
 from latchwork.kernel.sql.sqlite import SqliteDatabase

@@ -52,13 +52,3 @@ class Database(Protocol):
 
 class DatabaseUnreachable(Exception):
     """The database cannot be opened; the message says which and why, without credentials."""
-
-
-def open_database(url: str) -> Database:
-    """The adapter for `url`: `sqlite:///path` or `postgresql://…`; not yet opened."""
-    from latchwork.kernel.sql.postgres import PostgresDatabase
-    from latchwork.kernel.sql.sqlite import SqliteDatabase
-
-    if url.startswith("sqlite:///"):
-        return SqliteDatabase(url.removeprefix("sqlite:///"))
-    return PostgresDatabase(url)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql import migrate

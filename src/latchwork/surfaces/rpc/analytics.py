@@ -30,7 +30,9 @@ class VerificationsOf(Body):
     end: Annotated[Count, Meta(description="Before when; now by default.")] | UnsetType = UNSET
     external_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
     key_id: Annotated[list[str], Meta(max_length=100, description="Only these keys; repeatable.")] = []
-    tag: Annotated[list[str], Meta(max_length=20, description="Events that carry all of them; repeatable.")] = []
+    tag: Annotated[
+        list[str], Meta(max_length=20, description="Events that carry all of them; repeatable.")
+    ] = []
     group_by: Annotated[list[Group], Meta(max_length=7, description="Repeatable.")] = []
     order_by: OrderBy | UnsetType = UNSET
     order: Literal["asc", "desc"] = "asc"

@@ -16,7 +16,9 @@ family: Family[Services] = Family("apis", "APIs group keys; every key belongs to
 ApiIdOf = Annotated[
     str, Meta(min_length=8, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="The API's id.")
 ]
-ApiName = Annotated[str, Meta(min_length=3, max_length=256, description="A name for people; need not be unique.")]
+ApiName = Annotated[
+    str, Meta(min_length=3, max_length=256, description="A name for people; need not be unique.")
+]
 
 
 class CreateApi(Body):
@@ -192,7 +194,8 @@ class ListKeys(Body):
     limit: Limit = 100
     cursor: Cursor = ""
     external_id: (
-        Annotated[str, Meta(min_length=1, max_length=255, description="Only keys of this identity.")] | UnsetType
+        Annotated[str, Meta(min_length=1, max_length=255, description="Only keys of this identity.")]
+        | UnsetType
     ) = UNSET
     decrypt: Annotated[bool, Meta(description="Also answer the text of recoverable keys.")] = False
     revalidate_keys_cache: Annotated[bool, Meta(description="Accepted; lists are never cached.")] = False
@@ -218,4 +221,3 @@ async def list_keys(call: Request, body: ListKeys) -> Page[KeyData]:
         decrypt=body.decrypt,
     )
     return paged([KeyData.of(view) for view in found], body.limit, [view.key.id for view in found])
-

@@ -50,9 +50,9 @@ class CreateKey(Body):
         | UnsetType
     ) = UNSET
     name: Name | UnsetType = UNSET
-    byte_length: Annotated[int, Meta(ge=16, le=255, description="Random bytes; 16 by default.")] | UnsetType = (
-        UNSET
-    )
+    byte_length: (
+        Annotated[int, Meta(ge=16, le=255, description="Random bytes; 16 by default.")] | UnsetType
+    ) = UNSET
     external_id: ExternalId | UnsetType = UNSET
     meta: JsonObject | UnsetType = UNSET
     roles: Roles = []
@@ -244,7 +244,9 @@ class UpdateCredits(Body):
 
     key_id: Annotated[str, Meta(min_length=3, max_length=255, description="The key's id.")]
     operation: Literal["set", "increment", "decrement"]
-    value: Annotated[Count | UnsetType | None, Meta(description="null, with set, makes it unlimited.")] = UNSET
+    value: Annotated[Count | UnsetType | None, Meta(description="null, with set, makes it unlimited.")] = (
+        UNSET
+    )
 
     def record(self) -> Change:
         """The record; raises `BadRequest` where a number is needed."""
@@ -267,9 +269,7 @@ class UpdateCredits(Body):
 )
 async def update_credits(call: Request, body: UpdateCredits) -> CreditsData:
     """Changes the credits exactly, whatever is being spent meanwhile. A decrement stops at 0."""
-    return CreditsData.of(
-        await call.platform.keys.update_credits(call.who, body.key_id, body.record())
-    )
+    return CreditsData.of(await call.platform.keys.update_credits(call.who, body.key_id, body.record()))
 
 
 def _or_none(value: T | UnsetType) -> T | None:

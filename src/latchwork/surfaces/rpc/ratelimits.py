@@ -45,9 +45,9 @@ class LimitIdentifier(Body):
     duration: Annotated[int, Meta(ge=1000, le=LONGEST_MS, description="In milliseconds, up to 30 days.")]
     cost: Annotated[Count, Meta(description="How much to take; 0 only looks.")] = 1
     algorithm: Algorithm = SLIDING_WINDOW
-    burst: Annotated[Positive, Meta(description="Size of a token bucket; its limit by default.")] | UnsetType = (
-        UNSET
-    )
+    burst: (
+        Annotated[Positive, Meta(description="Size of a token bucket; its limit by default.")] | UnsetType
+    ) = UNSET
     mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
 
@@ -62,6 +62,7 @@ class OneOfMany(TolerantBody):
     algorithm: Algorithm = SLIDING_WINDOW
     burst: Positive | UnsetType = UNSET
     mode: Mode = ENFORCE
+
 
 class LimitedData(Data):
     """Whether it may go on. `reset` is the end of the window in milliseconds since the epoch."""
@@ -227,7 +228,8 @@ class SetOverride(Body):
     limit: Annotated[Count, Meta(description="0 refuses everything.")]
     duration: Duration
     expires_at: (
-        Annotated[Count, Meta(description="Until when it holds, in milliseconds since the epoch.")] | UnsetType
+        Annotated[Count, Meta(description="Until when it holds, in milliseconds since the epoch.")]
+        | UnsetType
     ) = UNSET
     reason: Annotated[str, Meta(max_length=512, description="Why, for people.")] | UnsetType = UNSET
 
@@ -300,9 +302,7 @@ class OverrideData(Data):
 )
 async def get_override(call: Request, body: NameOverride) -> OverrideData:
     """Answers the rule that matches: the identifier's own, else the most specific pattern."""
-    found = await call.platform.overrides.get(
-        call.who, namespace=body.namespace, identifier=body.identifier
-    )
+    found = await call.platform.overrides.get(call.who, namespace=body.namespace, identifier=body.identifier)
     return OverrideData.of(found)
 
 
@@ -359,4 +359,3 @@ def _storable(request: LimitRequest) -> LimitRequest:
     if "\0" in request.namespace:
         raise BadRequest("`namespace` must not hold a NUL character.")
     return request
-

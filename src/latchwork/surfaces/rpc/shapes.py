@@ -17,7 +17,9 @@ from latchwork.surfaces.rpc.procedures import Page
 T = TypeVar("T")
 LATEST_MS = 4_102_444_800_000  # the start of the year 2100
 
-KeyId = Annotated[str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="A key's id.")]
+KeyId = Annotated[
+    str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="A key's id.")
+]
 ApiId = Annotated[
     str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="An API's id.")
 ]
@@ -53,7 +55,9 @@ class LimitBody(TolerantBody):
     duration: Duration
     auto_apply: Annotated[bool, Meta(description="Whether every verification checks it.")] = False
     algorithm: Algorithm = SLIDING_WINDOW
-    burst: Annotated[Positive | None, Meta(description="Size of a token bucket; its limit by default.")] = None
+    burst: Annotated[Positive | None, Meta(description="Size of a token bucket; its limit by default.")] = (
+        None
+    )
     mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
     def rule(self) -> LimitRule:

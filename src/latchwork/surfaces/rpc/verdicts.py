@@ -8,7 +8,8 @@ from latchwork.surfaces.rpc.shapes import IdentityData, LimitData
 
 _encode = msgspec.json.Encoder().encode
 _STATUS = {
-    outcome: b'{"valid":%b,"code":"%b"' % (b"true" if outcome is Outcome.VALID else b"false", outcome.encode())
+    outcome: b'{"valid":%b,"code":"%b"'
+    % (b"true" if outcome is Outcome.VALID else b"false", outcome.encode())
     for outcome in Outcome
 }
 _BOOL = (b"false", b"true")

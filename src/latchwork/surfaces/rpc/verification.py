@@ -12,13 +12,15 @@ from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim
 from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed
 from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.http.hot import Answer, HotHandler
-from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive, TolerantBody
+from latchwork.surfaces.rpc import keys
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, TolerantBody
 from latchwork.surfaces.rpc.envelope import failed
-from latchwork.surfaces.rpc.keys import family
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
-from latchwork.surfaces.rpc.shapes import IdentityData, KeyId, LimitData
+from latchwork.surfaces.rpc.shapes import IdentityData, KeyId
 from latchwork.surfaces.rpc.verdicts import data_of, one
+
+family = keys.family  # verification adds to it
 
 MOST_COST = 1_000_000_000_000
 KeyText = Annotated[str, Meta(min_length=1, max_length=512, description="The whole key.")]
@@ -57,7 +59,8 @@ class VerifyKey(Body):
         Meta(max_length=20, description="Kept with the event, for analytics."),
     ] = []
     permissions: (
-        Annotated[str, Meta(min_length=1, max_length=1000, description="Such as `a AND (b OR c)`.")] | UnsetType
+        Annotated[str, Meta(min_length=1, max_length=1000, description="Such as `a AND (b OR c)`.")]
+        | UnsetType
     ) = UNSET
     credits: CreditsOf | UnsetType = UNSET
     ratelimits: list[LimitOf] = []
@@ -70,7 +73,6 @@ class VerifyKey(Body):
     def claim(self, ip: str, request_id: str) -> Claim:
         """The record."""
         return claim_of(self, sha256(self.key.encode()).digest(), ip, request_id)
-
 
 
 def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id: str) -> Claim:
