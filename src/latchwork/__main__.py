@@ -1,0 +1,5 @@
+"""`python -m latchwork` is `latchwork`."""
+
+from latchwork.cli import main
+
+main()
