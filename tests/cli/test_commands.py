@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,10 @@ def test_the_demo_tells_its_story_to_people(tmp_path: Path) -> None:
         assert told in ended.out
     assert "✗" not in ended.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        names = ["acme", "zeta", "omega"]
+        ended = list(pool.map(lambda name: latchwork(tmp_path, "workspace", "create", name), names))
+    assert [each.code for each in ended] == [0, 0, 0]

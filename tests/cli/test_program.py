@@ -1,7 +1,10 @@
 """The program as a whole: help, usage, exit codes, errors."""
 
-import importlib
+import contextlib
+import importlib.metadata
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +148,34 @@ def test_settings_as_json_keep_their_types(
         "value": str(tmp_path),
         "source": "flag",
     }
+
+
+def test_an_interruption_ends_a_command_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_name: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.metadata, "version", interrupted)
+    assert run(["version"]) == 130
+
+
+def test_a_defect_is_not_dressed_up_as_something_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_name: str) -> str:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(importlib.metadata, "version", broken)
+    with pytest.raises(LookupError, match="a defect"):
+        run(["version"])
+
+
+def test_on_a_terminal_a_table_is_drawn_with_headings() -> None:
+    terminal, stdout = pty.openpty()
+    program = Path(sys.executable).parent / "latchwork"
+    with subprocess.Popen([program, "settings"], stdout=stdout) as process:
+        os.close(stdout)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while part := os.read(terminal, 65_536):
+                shown += part
+    os.close(terminal)
+    assert process.returncode == 0
+    assert b"source" in shown and b"LATCHWORK_PORT" in shown
