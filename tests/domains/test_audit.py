@@ -1,0 +1,61 @@
+"""The audit chain: whatever is changed in the log behind our back is found."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, insert, update
+
+from latchwork.domains import audit
+from latchwork.domains.audit.tables import audit_log
+from latchwork.domains.workspaces import Workspaces, operator
+from latchwork.kernel.clock import ManualClock
+from latchwork.kernel.sql import Database
+
+ROWS = 6
+
+
+async def _filled(database: Database) -> str:
+    workspace = await Workspaces(database, ManualClock()).create("acme")
+    for number in range(ROWS - 1):
+        entry = audit.Entry("key.create", f"Created {number}", (audit.Resource("key", f"key_{number}"),))
+        await database.write(lambda c, e=entry: audit.record(c, operator(workspace.id), 5, e))
+    return workspace.id
+
+
+async def test_an_untouched_chain_holds(database: Database) -> None:
+    workspace_id = await _filled(database)
+    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+
+
+def _change(connection: Connection, seq: int) -> None:
+    connection.execute(update(audit_log).where(audit_log.c.seq == seq).values(display="another"))
+
+
+def _remove(connection: Connection, seq: int) -> None:
+    connection.execute(delete(audit_log).where(audit_log.c.seq == seq))
+
+
+def _swap(connection: Connection, seq: int) -> None:
+    other = seq % ROWS + 1
+    for old, new in ((seq, 100), (other, seq), (100, other)):
+        connection.execute(update(audit_log).where(audit_log.c.seq == old).values(seq=new))
+
+
+def _truncate(connection: Connection, seq: int) -> None:
+    connection.execute(delete(audit_log).where(audit_log.c.seq >= seq))
+
+
+def _append(connection: Connection, seq: int) -> None:
+    row: Any = connection.execute(audit_log.select().where(audit_log.c.seq == seq)).mappings().one()
+    connection.execute(insert(audit_log).values(dict(row) | {"seq": ROWS + 1, "id": "log_forged"}))
+
+
+@pytest.mark.parametrize("tamper", [_change, _remove, _swap, _truncate, _append])
+@pytest.mark.parametrize("seq", [1, 3, ROWS])
+async def test_tampering_is_found(
+    database: Database, tamper: Callable[[Connection, int], None], seq: int
+) -> None:
+    workspace_id = await _filled(database)
+    await database.write(lambda c: tamper(c, seq))
+    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is not None
