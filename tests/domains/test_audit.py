@@ -1,6 +1,7 @@
 """The audit chain: whatever is changed in the log behind our back is found."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,11 +16,15 @@ from latchwork.kernel.sql import Database
 ROWS = 6
 
 
+def _record(workspace_id: str, entry: audit.Entry, connection: Connection) -> None:
+    audit.record(connection, operator(workspace_id), 5, entry)
+
+
 async def _filled(database: Database) -> str:
     workspace = await Workspaces(database, ManualClock()).create("acme")
     for number in range(ROWS - 1):
         entry = audit.Entry("key.create", f"Created {number}", (audit.Resource("key", f"key_{number}"),))
-        await database.write(lambda c, e=entry: audit.record(c, operator(workspace.id), 5, e))
+        await database.write(partial(_record, workspace.id, entry))
     return workspace.id
 
 

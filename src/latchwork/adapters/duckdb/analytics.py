@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latchwork.adapters.duckdb.questions import counting
-from latchwork.domains.analytics import Counts, QueryTimeout, VerificationsQuestion
+from latchwork.domains.analytics import BadBatch, Counts, QueryTimeout, VerificationsQuestion
 from latchwork.domains.analytics.records import OUTCOMES
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class DuckDbAnalytics:
 
     def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
         """Store a batch once; its name is kept with it until the next one is stored."""
+        import duckdb
+
         connection = self._live()
         connection.execute("BEGIN")
         try:
@@ -94,8 +96,10 @@ class DuckDbAnalytics:
                 connection.execute("DELETE FROM ingested")
                 connection.execute("INSERT INTO ingested VALUES (?)", [batch])
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             connection.execute("ROLLBACK")
+            if isinstance(error, duckdb.DataError | duckdb.InvalidInputException):
+                raise BadBatch(str(error)) from error
             raise
 
     def _load(

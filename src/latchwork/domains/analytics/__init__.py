@@ -5,7 +5,7 @@ lose its last second; no decision depends on it.
 """
 
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured, BadQuestion, QueryTimeout
-from latchwork.domains.analytics.ports import AnalyticsStore
+from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
 from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
 from latchwork.domains.analytics.service import Analytics
 
@@ -13,6 +13,7 @@ __all__ = [
     "Analytics",
     "AnalyticsNotConfigured",
     "AnalyticsStore",
+    "BadBatch",
     "BadQuestion",
     "Counts",
     "Health",

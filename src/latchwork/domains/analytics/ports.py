@@ -6,6 +6,10 @@ from typing import Protocol
 from latchwork.domains.analytics.records import Counts, VerificationsQuestion
 
 
+class BadBatch(Exception):
+    """The batch itself cannot be read: trying again will not help."""
+
+
 class AnalyticsStore(Protocol):
     """Keeps events. Its verbs block and are called from one worker thread at a time."""
 
@@ -20,7 +24,7 @@ class AnalyticsStore(Protocol):
     def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
         """Store a batch once, however often it is handed over under the same name.
 
-        Both kinds are lines of JSON objects whose members are the columns.
+        Raises `BadBatch` when its lines are not what they should be. Both kinds are lines of JSON objects whose members are the columns.
         """
         ...
 

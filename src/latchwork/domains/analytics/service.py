@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from latchwork.domains.analytics import rules
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured
-from latchwork.domains.analytics.ports import AnalyticsStore
+from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
 from latchwork.domains.analytics.records import Counts, Health, Row, VerificationsQuestion
 from latchwork.domains.analytics.spool import Spool
 from latchwork.kernel.clock import Clock
@@ -145,8 +145,13 @@ class Analytics:
             store.open()
             self._open = True
         while (batch := spool.next()) is not None:
-            store.ingest(*batch)
-            spool.done()
+            try:
+                store.ingest(*batch)
+            except BadBatch:
+                _log.exception("A batch of events cannot be read; it is set aside.")
+                spool.set_aside()
+            else:
+                spool.done()
         self._prune(store)
 
     def _spool_batch(self, spool: Spool, verifications: list[Row], ratelimits: list[Row]) -> None:

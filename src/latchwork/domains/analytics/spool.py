@@ -64,6 +64,13 @@ class Spool:
         self.size_bytes -= size
         path.unlink(missing_ok=True)
 
+    def set_aside(self) -> None:
+        """Put the oldest batch out of the way, for people to look at, and count its events as dropped."""
+        path = self._waiting[0][0]
+        self.dropped += path.read_bytes().count(b"\n")
+        path.rename(path.with_suffix(".bad"))
+        self.done()
+
     def _add(self, path: Path, size: int) -> None:
         self._waiting.append((path, size))
         self.size_bytes += size

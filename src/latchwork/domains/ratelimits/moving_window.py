@@ -59,8 +59,12 @@ class MovingLog:
                 return time_ms + duration_ms
         return self.matters_until_ms
 
+    def entries(self) -> Iterator[tuple[int, int]]:
+        """When something was taken, and how much, in order of time."""
+        return zip(self._times_ms, self._costs, strict=True)
+
     def _near(self, now_ms: int, duration_ms: int) -> Iterator[tuple[int, int]]:
-        for time_ms, cost in zip(self._times_ms, self._costs, strict=True):
+        for time_ms, cost in self.entries():
             if abs(time_ms - now_ms) < duration_ms:
                 yield time_ms, cost
 

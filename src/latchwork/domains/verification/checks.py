@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from latchwork.domains.verification.records import Outcome, Refusal
 from latchwork.domains.verification.snapshots import KeySnapshot
+from latchwork.kernel.durations import moment
 
 Refuse = Callable[[KeySnapshot, str, int], Refusal | None]
 """`refuse(snapshot, ip, now_ms)`: why the key is refused, or `None`."""
@@ -35,7 +36,7 @@ def _expiry(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
     expires_ms = snapshot.expires_ms
     if expires_ms is None or now_ms <= expires_ms:
         return None
-    return Refusal(Outcome.EXPIRED, f"The key expired at {expires_ms}.")
+    return Refusal(Outcome.EXPIRED, f"The key expired at {moment(expires_ms)}.")
 
 
 def _api_ips(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
@@ -48,6 +49,11 @@ def _key_ips(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
     if snapshot.key_ips is None or snapshot.key_ips.allows(ip):
         return None
     return Refusal(Outcome.FORBIDDEN, f"The address {ip} is not among those the key allows.")
+
+
+def _until(snapshot: KeySnapshot) -> str:
+    expires_ms = snapshot.expires_ms
+    return "The key never expires." if expires_ms is None else f"The key expires at {moment(expires_ms)}."
 
 
 CHECKS: tuple[Check, ...] = (
@@ -69,7 +75,7 @@ CHECKS: tuple[Check, ...] = (
         "expiry",
         lambda key: key.expires_ms is not None,
         _expiry,
-        lambda key: "The key never expires." if key.expires_ms is None else f"Expires at {key.expires_ms}.",
+        _until,
         lambda key: "Move the expiry: keys.updateKey with a later `expires`, or null for never.",
     ),
     Check(

@@ -11,6 +11,7 @@ from latchwork.domains.verification.limits import Bound, chosen
 from latchwork.domains.verification.records import Claim, Outcome
 from latchwork.domains.verification.service import Verifier
 from latchwork.domains.verification.snapshots import Grant, KeySnapshot
+from latchwork.kernel.durations import moment, spoken
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Database
 
@@ -140,9 +141,9 @@ class Explainer:
 
 def _limit_step(bound: Bound, state: LimitState) -> Step:
     rule, check = bound[0].rule, bound[1]
-    size = f"{rule.limit} in {rule.duration_ms} ms"
+    size = f"{rule.limit} in {spoken(rule.duration_ms)}"
     if state.exceeded:
-        wait = "" if state.retry_ms is None else f"wait until {state.retry_ms}, "
+        wait = "" if state.retry_ms is None else f"wait until {moment(state.retry_ms)}, "
         remedy = f"{wait}lower the cost, or raise the limit '{rule.name}'."
         remedy = remedy[0].upper() + remedy[1:]
         detail = f"The limit '{rule.name}' of {size} has no room for a cost of {check.cost}."

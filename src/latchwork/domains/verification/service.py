@@ -11,6 +11,7 @@ from latchwork.domains.verification.cache import MISSING, SnapshotCache
 from latchwork.domains.verification.limits import Bound, chosen
 from latchwork.domains.verification.records import Claim, LimitStates, Outcome, Refusal, Verdict
 from latchwork.domains.verification.snapshots import KeySnapshot, Verifying
+from latchwork.kernel.durations import spoken
 
 _SAMPLE = 10  # one in ten verifications of an API whose analytics are sampled
 
@@ -134,7 +135,7 @@ class Verifier:
     def _over(self, snapshot: KeySnapshot, limits: LimitStates) -> Verdict:
         over = [(bound.rule, state) for bound, state in limits if state.exceeded]
         rule = over[0][0]
-        reason = f"The limit '{rule.name}' of {rule.limit} in {rule.duration_ms} ms is used up."
+        reason = f"The limit '{rule.name}' of {rule.limit} in {spoken(rule.duration_ms)} is used up."
         verdict = self._refused(snapshot, Refusal(Outcome.RATE_LIMITED, reason, _when_all_fit(over)))
         verdict.limits = limits
         return verdict
