@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import BIN, BenchError, Served, free_port, scratch
-from benchmarks.load import Load
+from benchmarks.load import Load, send
 
 VERIFY = "/v2/keys.verifyKey"
 PLENTY = 1_000_000_000
 """A limit or a balance that no benchmark reaches, so that every answer is the expensive one: VALID."""
-_KEPT_S = 1.0
 LIMIT = {"name": "requests", "limit": PLENTY, "duration": 60_000, "autoApply": True}
+_KEPT_S = 1.0
+_WARMING_S = 5
 
 
 class Latchwork(Served):
@@ -87,6 +88,13 @@ class Latchwork(Served):
             if not verdict["valid"]:
                 raise BenchError(f"a key of the benchmark is refused: {verdict}")
         return Load(VERIFY, [verify_body(key) for key in keys], headers=self.headers, **options)
+
+    def warm(self, keys: list[str]) -> None:
+        """Ask for each key once, so that all of them are in the server's memory."""
+        asked = 0
+        while asked < len(keys):
+            load = self.verifying(keys[asked:], most=len(keys) - asked)
+            asked += send(self.port, load, _WARMING_S).requests
 
 
 def verify_body(key: str) -> str:

@@ -29,7 +29,7 @@ end
 function request()
   turn = turn %% #bodies + 1
   left = left - 1
-  if left <= 0 then wrk.thread:stop() end
+  if left < 0 then wrk.thread:stop() end
   local body = bodies[turn]
   return head_for(#body) .. body
 end

@@ -17,6 +17,7 @@ def run() -> Iterator[Figure]:
     with fresh() as server:
         unmetered = server.create_keys(500)
         metered = some(add_keys(server, max(METERED), credits=PLENTY), max(METERED))
+        server.warm(metered)
         contenders = {0: Contender(server, server.verifying(unmetered))}
         for count in METERED:
             contenders[count] = Contender(server, server.verifying(metered[:count]))

@@ -129,7 +129,9 @@ def test_a_hundred_kills_lose_nothing_and_give_nothing_away(tmp_path: Path) -> N
     api_id = caller.data("apis.createApi", {"name": "kills"})["apiId"]
     keys = []
     for _ in range(KEYS):
-        made = caller.data("keys.createKey", {"apiId": api_id, "name": "n", "credits": {"remaining": granted}})
+        made = caller.data(
+            "keys.createKey", {"apiId": api_id, "name": "n", "credits": {"remaining": granted}}
+        )
         keys.append((made["keyId"], made["key"]))
         oracle.names[made["keyId"]], oracle.asked[made["keyId"]] = "n", set()
         oracle.spent[made["keyId"]] = oracle.unsure[made["keyId"]] = 0

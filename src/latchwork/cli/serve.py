@@ -60,7 +60,7 @@ async def _serve(start: _Start) -> None:
         doors = doors_of(platform)
         async with listening(start.directory.control_socket, VERBS, platform):
             await serving(
-                doors.application,  # type: ignore[arg-type]
+                doors.application,
                 start.listener,
                 http=doors.protocol,
                 on_ready=lambda: _announce(start, entered),

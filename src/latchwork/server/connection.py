@@ -24,7 +24,7 @@ IDLE, HEAD, BODY, DEAF, LINGER = range(5)
 _FRAMING_BYTES = 16_384
 _FRAMING_BYTES_PER_CHUNK = 128
 
-_DRAIN_S = 1.0  # for a request that is already on its way when the server begins to stop
+_DRAIN_S = 0.5  # for a request that is already on its way when the server begins to stop
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -74,7 +74,6 @@ class StrictProtocol(HttpToolsProtocol):
         self._opened: tuple[RequestResponseCycle, ASGI3Application]
         self._out: list[bytes] = []
         self._idle = True  # at the boundary of a message, with nothing in flight
-        self._last = False  # no request after this one
         self._draining = False
         self._waiting = Waiting()
 
@@ -127,8 +126,6 @@ class StrictProtocol(HttpToolsProtocol):
                 self._refuse(400)
 
     def on_message_begin(self) -> None:
-        if self._last or self._phase >= DEAF:
-            raise Refused(0)
         self._phase = HEAD
         self._target = b""
         self._fields = []
@@ -152,7 +149,6 @@ class StrictProtocol(HttpToolsProtocol):
             raise Refused(400)
         cycle, app = self._open(self._target, self._fields)
         self._expect_body(cycle)
-        self._last = not cycle.keep_alive
         self._in_turn(partial(self._run, cycle, app))
 
     def _is_head_too_large(self) -> bool:
@@ -265,12 +261,10 @@ class StrictProtocol(HttpToolsProtocol):
     # Refusing and ending
 
     def _refuse(self, status: int) -> None:
-        """Answer `status` when it is this request's turn, and hear nothing more; 0 is no answer."""
+        """Answer `status` when it is this request's turn, and hear nothing more."""
         path = self._target.partition(b"?")[0].decode("latin-1") if self._phase in (HEAD, BODY) else ""
         receiving, self._receiving = self._receiving, None
         self._phase = DEAF
-        if status == 0:
-            return
         if receiving is None or self._withdraw(receiving):
             self._in_turn(partial(self._send_refusal, status, path))
         elif receiving.response_complete:
@@ -315,14 +309,16 @@ class StrictProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Finish what has begun; told by uvicorn when the server stops.
 
-        A connection that was busy a moment ago stays open for a second: its client may have sent the next
+        A connection that was busy a moment ago stays open for another: its client may have sent the next
         request already, and learns from `connection: close` that it is the last.
         """
         self._draining = True
         if isinstance(self._running, RequestResponseCycle):
             self._running.keep_alive = False
-        elif self._idle and self._waiting.since is not None:
-            self.transport.close()
+        elif self._idle:
+            if self._waiting.since is not None:
+                self.transport.close()
+            self._waiting.since = self.terms.sweep.now_s(self.loop)
 
     def expire(self, now_s: float) -> None:
         """Act on a deadline that has passed; called once a second."""

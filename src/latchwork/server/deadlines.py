@@ -35,6 +35,10 @@ class Sweep:
         """Visit `member` no more."""
         self._members.discard(member)
 
+    def now_s(self, loop: asyncio.AbstractEventLoop) -> float:
+        """The time that deadlines go by."""
+        return loop.time() if self._clock is None else self._clock()
+
     def run(self, now_s: float) -> None:
         """Visit every member once, at `now_s`."""
         for member in tuple(self._members):
@@ -42,7 +46,7 @@ class Sweep:
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        self.run(loop.time() if self._clock is None else self._clock())
+        self.run(self.now_s(loop))
         if self._members:
             self._timer = loop.call_later(1.0, self._tick, loop)
 

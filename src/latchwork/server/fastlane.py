@@ -166,7 +166,6 @@ class FastProtocol(StrictProtocol):
         found = self.lane.hot.get(self._target)
         ordinary = None if found is None else self._screened(found[1])
         if found is None or ordinary is None:
-            self._declined = False
             super().on_headers_complete()
             return
         forwarded = ordinary[4]

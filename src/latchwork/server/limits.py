@@ -41,7 +41,7 @@ class Limits:
 
 
 class Refused(Exception):
-    """The request is answered `status` and nothing after it is read; with 0 it is not even answered."""
+    """The request is answered `status`, and nothing after it is read."""
 
     def __init__(self, status: int) -> None:
         self.status = status

@@ -3,16 +3,17 @@
 import asyncio
 import errno
 import gc
+import os
 import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvloop
 from uvicorn import Config, Server
-from uvicorn._types import ASGI3Application
 
 from latchwork.server.connection import StrictProtocol
 
@@ -62,7 +63,7 @@ class GracefulServer(Server):
     """uvicorn's server; it tells when it accepts, and a signal ends it with its work done and status 0."""
 
     def __init__(
-        self, application: ASGI3Application, *, http: type[StrictProtocol], on_ready: ReadyCallback
+        self, application: Callable[..., Any], *, http: type[StrictProtocol], on_ready: ReadyCallback
     ) -> None:
         super().__init__(
             Config(
@@ -84,6 +85,7 @@ class GracefulServer(Server):
         """Start the application, accept connections, tell that it is so."""
         try:
             await super().startup(sockets)
+            _must_listen(sockets or [])
         except OSError:
             await self.lifespan.shutdown()
             raise
@@ -111,7 +113,7 @@ class GracefulServer(Server):
 
 
 async def serving(
-    application: ASGI3Application,
+    application: Callable[..., Any],
     sock: socket.socket,
     *,
     http: type[StrictProtocol],
@@ -142,7 +144,7 @@ async def serving(
 
 
 def serve(
-    application: ASGI3Application,
+    application: Callable[..., Any],
     *,
     host: str,
     port: int,
@@ -152,6 +154,12 @@ def serve(
     """`bind`, then `serving` on an event loop of its own; returns when the server has stopped."""
     sock = bind(host, port)
     uvloop.run(serving(application, sock, http=http, on_ready=on_ready))
+
+
+def _must_listen(sockets: list[socket.socket]) -> None:
+    """Raise OSError when listening failed: uvloop closes the socket and says nothing."""
+    if any(sock.fileno() < 0 for sock in sockets):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _allow_files(connections: int) -> None:

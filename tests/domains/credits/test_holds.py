@@ -1,158 +1,171 @@
-"""Holds: granted = available + held + spent, whatever happens in whatever order."""
+"""Holds: set aside, settled once, never lost."""
 
 import asyncio
-from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from latchwork.domains.credits import Change, Holds, Ledger, store
-from latchwork.domains.workspaces import Workspaces, operator
+from latchwork.domains.credits import Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
+from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.faults import BadRequest, NotFound
-from latchwork.kernel.sql import Database, SqliteDatabase
+from latchwork.kernel.faults import BadRequest
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Database
+from tests.domains.credits.flaky import abandon
 
 SUBJECT = "key_1"
 
 
-class Bank:
-    """One subject's credits and a record of what ought to be true of them."""
+def _principal(workspace_id: str) -> Principal:
+    return Principal(workspace_id, "key_root", None, frozenset({"*"}), "127.0.0.1", "", "req_000000000")
 
-    def __init__(self, database: Database, workspace_id: str, clock: ManualClock) -> None:
-        self.database, self.workspace_id, self.clock = database, workspace_id, clock
-        self.who = operator(workspace_id)
-        self.granted = self.spent = 0
-        self.held: dict[str, tuple[int, int]] = {}
 
-    async def open(self) -> None:
+class Bench:
+    """A subject with 100 credits and everything around it."""
+
+    def __init__(self, database: Database, who: Principal, stranger: Principal) -> None:
+        self.database = database
+        self.who = who
+        self.stranger = stranger
+        self.clock = ManualClock()
+        self.ledger = Ledger(database)
+        self.holds = Holds(database, self.ledger, self.clock)
+
+    async def restart(self) -> None:
+        """Kill the process and start the next one."""
+        abandon(self.ledger)
         self.ledger = Ledger(self.database)
-        await self.ledger.open()
         self.holds = Holds(self.database, self.ledger, self.clock)
-        await self.holds.sweep()
-
-    async def crash(self) -> None:
-        assert self.ledger._keeping is not None
-        self.ledger._keeping.cancel()
-        await self.open()
-
-    async def change(self, amount: int) -> None:
-        async with self.ledger.rewriting(SUBJECT) as unfolded:
-            change = Change(add=amount)
-            after = await self.database.write(
-                lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change)
-            )
-            assert after is not None
-            before = self.granted - self.spent - sum(amount for amount, _ in self.held.values())
-            self.granted += after.remaining - before
-            self.ledger.put(SUBJECT, after.remaining)
-
-    async def do(self, what: str, amount: int) -> None:
-        if what == "spend":
-            self.spent += amount * await self.ledger.spend(SUBJECT, amount)
-        elif what == "many":
-            done = await asyncio.gather(*(self.ledger.spend(SUBJECT, 1) for _ in range(amount)))
-            self.spent += sum(done)
-        elif what == "fold":
-            await self.ledger.fold()
-        elif what in ("add", "take"):
-            await self.change(amount if what == "add" else -amount)
-        elif what == "crash":
-            await self.crash()
-        elif what == "wait":
-            self.clock.advance(amount * 100)
-            await self.holds.sweep()
-            self.held = {i: h for i, h in self.held.items() if h[1] > self.clock.now_ms()}
-        elif what == "reserve":
-            await self.reserve(amount)
-        elif self.held:
-            await self.settle(what, amount)
-
-    async def reserve(self, amount: int) -> None:
-        try:
-            made = await self.holds.reserve(self.who, SUBJECT, amount + 1, 500)
-        except Exception:
-            return
-        self.held[made.hold.id] = (amount + 1, made.hold.expires_ms)
-
-    async def settle(self, what: str, amount: int) -> None:
-        hold_id, (size, _) = next(iter(self.held.items()))
-        if what == "commit":
-            settled = await self.holds.commit(self.who, hold_id, min(amount, size))
-            self.spent += settled.spent
-        else:
-            settled = await self.holds.release(self.who, hold_id)
-        assert settled.spent + settled.released == size
-        del self.held[hold_id]
-        with pytest.raises(NotFound):
-            await self.holds.release(self.who, hold_id)
-
-    async def check(self) -> None:
-        available = await self.ledger.settled(SUBJECT)
-        assert available is not None
-        assert available + sum(amount for amount, _ in self.held.values()) + self.spent == self.granted
+        await self.ledger.open()
 
 
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["spend", "many", "fold", "add", "take", "crash", "wait", "reserve", "commit", "release"]
-        ),
-        st.integers(0, 12),
-    ),
-    max_size=14,
-)
+@pytest.fixture
+async def bench(database: Database) -> Bench:
+    workspaces = Workspaces(database, ManualClock())
+    here, there = await workspaces.create("acme"), await workspaces.create("other")
+    bench = Bench(database, _principal(here.id), _principal(there.id))
+    await database.write(lambda connection: store.open_balance(connection, here.id, SUBJECT, 100))
+    await bench.ledger.open()
+    return bench
 
 
-async def _bank(database: Database) -> Bank:
-    clock = ManualClock()
-    workspace = await Workspaces(database, clock).create("acme")
-    await database.write(lambda c: store.open_balance(c, workspace.id, SUBJECT, 0))
-    bank = Bank(database, workspace.id, clock)
-    await bank.open()
-    return bank
+async def test_a_hold_takes_from_what_is_available(bench: Bench) -> None:
+    await bench.ledger.spend(SUBJECT, 10)
+    reservation = await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)
+    assert reservation.remaining == 60
+    assert reservation.hold.expires_ms == bench.clock.now_ms() + 1_000
+    assert not await bench.ledger.spend(SUBJECT, 61)
+    await bench.ledger.close()
 
 
-@settings(max_examples=40, deadline=None)
-@given(steps)
-def test_granted_is_available_and_held_and_spent(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, int]]
-) -> None:
-    path: Path = tmp_path_factory.mktemp("bank") / "latchwork.db"
-
-    async def story() -> None:
-        database = SqliteDatabase(path)
-        await database.open()
-        bank = await _bank(database)
-        await bank.do("add", 20)
-        for what, amount in asked:
-            await bank.do(what, amount)
-            await bank.check()
-        await bank.ledger.close()
-        await database.close()
-
-    asyncio.run(story())
+async def test_a_commit_spends_its_amount_and_releases_the_rest(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    settlement = await bench.holds.commit(bench.who, hold.id, 12)
+    assert (settlement.spent, settlement.released, settlement.remaining) == (12, 18, 88)
+    assert bench.ledger.available(SUBJECT) == 88
+    await bench.ledger.close()
 
 
-async def test_the_holds_of_others_are_unknown(database: Database) -> None:
-    bank = await _bank(database)
-    await bank.change(10)
-    made = await bank.holds.reserve(bank.who, SUBJECT, 4, 1000)
-    other = operator((await Workspaces(database, bank.clock).create("other")).id)
-    for verb in (bank.holds.release(other, made.hold.id), bank.holds.commit(other, made.hold.id, 1)):
-        with pytest.raises(NotFound):
-            await verb
-    with pytest.raises(BadRequest):
-        await bank.holds.commit(bank.who, made.hold.id, 5)
-    assert (await bank.holds.find(bank.who, made.hold.id)).amount == 4
-    await bank.ledger.close()
+async def test_a_release_gives_everything_back(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    settlement = await bench.holds.release(bench.who, hold.id)
+    assert (settlement.spent, settlement.released, settlement.remaining) == (0, 30, 100)
+    await bench.ledger.close()
 
 
-async def test_sizes_and_times_have_bounds(database: Database) -> None:
-    bank = await _bank(database)
-    bad: list[tuple[int, Any]] = [(0, 1000), (1, 0), (1, 10**12)]
-    for amount, ttl_ms in bad:
+async def test_a_hold_settles_once_however_many_try(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    tries = [bench.holds.release(bench.who, hold.id), bench.holds.commit(bench.who, hold.id, 30)]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(outcome, HoldNotFound) for outcome in outcomes) == 1
+    assert bench.ledger.available(SUBJECT) in (100, 70)
+    await bench.ledger.close()
+
+
+async def test_no_more_than_the_hold_can_be_committed(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    for amount in (31, -1):
         with pytest.raises(BadRequest):
-            await bank.holds.reserve(bank.who, SUBJECT, amount, ttl_ms)
-    await bank.ledger.close()
+            await bench.holds.commit(bench.who, hold.id, amount)
+    assert await bench.holds.find(bench.who, hold.id) == hold
+    await bench.ledger.close()
+
+
+async def test_a_hold_is_unknown_in_another_workspace(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    for verb in (bench.holds.find, bench.holds.release):
+        with pytest.raises(HoldNotFound):
+            await verb(bench.stranger, hold.id)
+    with pytest.raises(HoldNotFound):
+        await bench.holds.commit(bench.stranger, hold.id, 1)
+    with pytest.raises(BadRequest):
+        await bench.holds.reserve(bench.stranger, SUBJECT, 1, 1_000)
+    assert await bench.ledger.settled(SUBJECT) == 70
+    await bench.ledger.close()
+
+
+async def test_too_few_credits_hold_nothing(bench: Bench) -> None:
+    with pytest.raises(TooFewCredits):
+        await bench.holds.reserve(bench.who, SUBJECT, 101, 1_000)
+    assert await bench.ledger.settled(SUBJECT) == 100
+    await bench.ledger.close()
+
+
+@pytest.mark.parametrize(("amount", "ttl_ms"), [(0, 1_000), (2**53, 1_000), (1, 0), (1, 86_400_001)])
+async def test_a_hold_has_bounds(bench: Bench, amount: int, ttl_ms: int) -> None:
+    with pytest.raises(BadRequest):
+        await bench.holds.reserve(bench.who, SUBJECT, amount, ttl_ms)
+    await bench.ledger.close()
+
+
+async def test_what_is_unlimited_has_nothing_to_hold(bench: Bench) -> None:
+    with pytest.raises(BadRequest):
+        await bench.holds.reserve(bench.who, "key_unlimited", 1, 1_000)
+    await bench.ledger.close()
+
+
+async def test_an_abandoned_hold_returns_at_its_moment_and_once(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    bench.clock.advance(999)
+    await bench.holds.sweep()
+    assert bench.ledger.available(SUBJECT) == 70
+    bench.clock.advance(1)
+    with pytest.raises(HoldNotFound):
+        await bench.holds.commit(bench.who, hold.id, 30)
+    await asyncio.gather(bench.holds.sweep(), bench.holds.sweep())
+    assert bench.ledger.available(SUBJECT) == 100
+    await bench.ledger.close()
+
+
+async def test_what_expired_while_nobody_ran_returns_at_the_start(bench: Bench) -> None:
+    await bench.ledger.spend(SUBJECT, 5)
+    await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)
+    bench.clock.advance(5_000)
+    await bench.restart()
+    await bench.holds.open()
+    assert await bench.ledger.settled(SUBJECT) == 95
+    await bench.holds.close()
+    await bench.ledger.close()
+
+
+async def test_a_nearer_hold_is_returned_without_waiting_for_a_farther_one(bench: Bench) -> None:
+    await bench.holds.open()
+    await bench.holds.reserve(bench.who, SUBJECT, 30, 80_000_000)
+    reserved = await bench.holds.reserve(bench.who, SUBJECT, 20, 1)
+    assert reserved.remaining == 50
+    bench.clock.advance(1)
+    while bench.ledger.available(SUBJECT) != 70:
+        await asyncio.sleep(0)
+    await bench.holds.close()
+    await bench.ledger.close()
+
+
+async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    async with bench.ledger.rewriting(SUBJECT) as unfolded:
+        change = Change(remaining=None)
+        await bench.database.write(
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change)
+        )
+        bench.ledger.put(SUBJECT, None)
+    assert (await bench.holds.release(bench.who, hold.id)).remaining is None
+    await bench.ledger.close()

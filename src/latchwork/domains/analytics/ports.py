@@ -24,7 +24,8 @@ class AnalyticsStore(Protocol):
     def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
         """Store a batch once, however often it is handed over under the same name.
 
-        Raises `BadBatch` when its lines are not what they should be. Both kinds are lines of JSON objects whose members are the columns.
+        Raises `BadBatch` when its lines are not what they should be. Both kinds are
+        lines of JSON objects whose members are the columns.
         """
         ...
 

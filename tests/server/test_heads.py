@@ -1,0 +1,241 @@
+"""The memory of heads: bounded, and never of another opinion than the parser."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from latchwork.asgi import Application
+from latchwork.server.fastlane import FastProtocol, fast_protocol
+from latchwork.server.heads import Head, Heads, span_of
+from tests.server.running import App, Hot, envelope, render_error
+from tests.server.test_strictness import REFUSED
+from tests.server.wire import HOT, hot, request
+
+
+def _head(length: int = 1) -> Head:
+    return Head(Hot(), length, 0, 0, ())
+
+
+def test_a_head_is_worth_learning_when_it_comes_again() -> None:
+    heads = Heads()
+    assert [heads.meet(b"a"), heads.meet(b"b"), heads.meet(b"a")] == [False, False, True]
+    heads.learn(b"a", _head())
+    assert heads.find(b"a") is not None
+    assert heads.find(b"b") is None
+
+
+def test_the_oldest_gives_way() -> None:
+    heads = Heads(room=3)
+    for name in (b"a", b"b", b"c", b"d"):
+        heads.learn(name, _head())
+    assert [heads.find(name) is not None for name in (b"a", b"b", b"c", b"d")] == [False, True, True, True]
+    assert len(heads) == 3
+
+
+def test_heads_that_never_return_are_forgotten_and_drive_nothing_out() -> None:
+    heads = Heads(room=10)
+    heads.learn(b"kept", _head())
+    assert not any(heads.meet(b"%d" % number) for number in range(1_000))
+    assert heads.find(b"kept") is not None
+    assert len(heads._met) <= 20
+
+
+def test_a_span_gives_the_value_back_wherever_it_stands() -> None:
+    head = b"POST /a HTTP/1.1\r\nX: Bearer k\r\nAuthorization: Bearer k\r\n\r\n"
+    start, stop = span_of(b"Bearer k", head)
+    assert head[start:stop] == b"Bearer k"
+
+
+class _Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.events: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.events.append("close")
+
+    def write_eof(self) -> None:
+        self.events.append("eof")
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def is_closing(self) -> bool:
+        return "close" in self.events
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.1", 1) if name == "peername" else default
+
+
+class _Side:
+    """Everything behind one kind of protocol, and what came of a conversation with it."""
+
+    def __init__(self, heads: int) -> None:
+        self.hot = Hot()
+        self.app = App()
+        handlers = {HOT: self.hot}
+        self.protocol = fast_protocol(handlers, render_error=render_error, heads=heads)
+        self.config = Config(
+            Application({}, fallback=self.app, hot=handlers), http=self.protocol, log_config=None, ws="none"
+        )
+        self.config.load()
+
+    async def converse(self, pieces: Sequence[bytes]) -> tuple[object, ...]:
+        loop = asyncio.get_running_loop()
+        self.hot.calls.clear()
+        self.app.seen.clear()
+        wire, protocol = _Wire(), self.protocol(self.config, ServerState(), {}, loop)
+        protocol.connection_made(wire)
+        for piece in pieces:
+            if not wire.is_closing():
+                protocol.data_received(piece)
+            await _settled(protocol)
+            while not self.hot.laters.empty():
+                self.hot.laters.get_nowait().finish(envelope(0, b'"late"'))
+                await _settled(protocol)
+        outcome = (wire.written, tuple(wire.events), tuple(self.hot.calls), tuple(self.app.seen))
+        protocol.connection_lost(None)
+        await _settled(protocol)
+        return outcome
+
+
+async def _settled(protocol: FastProtocol) -> None:
+    for _ in range(12):
+        await asyncio.sleep(0)
+
+
+_KNOWN = [
+    hot(),
+    hot(b'"other"'),
+    hot(b'"x"', key=b"second"),
+    hot(b'{"key":"k"}', b"Connection: keep-alive"),
+    hot(b'"none"'),
+    hot(b'"already"'),
+    hot(b'"later"'),
+    hot(b'"other 2"', b"X-Forwarded-For: 1.2.3.4"),
+]
+_MESSAGES = [
+    *_KNOWN,
+    hot(b""),
+    hot(b'"late"\r\n\r\n'),
+    hot(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    hot().replace(b"Content-Length: 3", b"Content-Length: 003"),
+    hot().replace(b"Content-Length: 3", b"Content-Length:\t3 "),
+    hot().replace(b"POST ", b"POST  "),
+    hot(b'"x"', b"Connection: close"),
+    hot(b'"x"', b"X-A: \r\n\r\n"[:-4]),
+    request("GET", "/cold"),
+    request("POST", "/cold", body=b"12345"),
+    request("POST", HOT, b"Authorization: a", b"Transfer-Encoding: chunked") + b'3\r\n"x"\r\n0\r\n\r\n',
+    b"\r\n",
+    b"\r\n\r\n",
+    *REFUSED.values(),
+]
+
+
+@st.composite
+def _conversations(draw: st.DrawFn) -> list[bytes]:
+    """Requests one after the other, perhaps damaged somewhere, cut into packets anywhere."""
+    messages = draw(st.lists(st.sampled_from(_KNOWN) | st.sampled_from(_MESSAGES), min_size=1, max_size=6))
+    sent = b"".join(messages)
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(sent) - 1))
+        damage = draw(
+            st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\0", b"0", b"G", b":"])
+        )
+        sent = sent[:at] + damage + sent[at + draw(st.integers(0, 2)) :]
+    ends = draw(st.lists(st.integers(0, len(sent)), max_size=4))
+    # Cuts between messages are likely ones: that is where clients write.
+    for message in messages[:-1] if draw(st.booleans()) else ():
+        ends.append((ends[-1] if ends else 0) + len(message))
+    cuts = sorted({0, len(sent), *(end for end in ends if end <= len(sent))})
+    return [sent[a:b] for a, b in itertools.pairwise(cuts) if a < b]
+
+
+_REMEMBERING = _Side(heads=4_096)
+_PARSING = _Side(heads=0)
+
+
+def _both(pieces: Sequence[bytes]) -> tuple[object, object]:
+    async def converse() -> tuple[object, object]:
+        return await _REMEMBERING.converse(pieces), await _PARSING.converse(pieces)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(converse())
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_conversations())
+@example([hot(), hot(), hot()])
+@example([hot(b'"later"') * 3 + hot()])
+@example([hot() * 5 + b"\r\n\r\n" + hot()])
+@example([b"\r\n\r\n" + hot(), b"\r\n\r\n" + hot(), b"\r\n\r\n" + hot()])
+def test_remembering_heads_changes_no_byte_and_no_call(pieces: list[bytes]) -> None:
+    remembering, parsing = _both(pieces)
+    assert remembering == parsing
+
+
+def test_the_comparison_above_did_recall_heads() -> None:
+    for _ in range(3):
+        _both([message for message in _KNOWN for _ in range(3)])
+    assert len(_REMEMBERING.protocol.lane.heads) >= len(_KNOWN) - 1
+    assert len(_PARSING.protocol.lane.heads) == 0
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_never_learnt(name: str) -> None:
+    for _ in range(4):
+        _both([hot() + REFUSED[name]])
+    heads = _REMEMBERING.protocol.lane.heads
+    end = REFUSED[name].find(b"\r\n\r\n") + 4
+    assert heads.find(sha256(REFUSED[name][:end]).digest()) is None
+
+
+def test_only_heads_that_were_served_are_learnt() -> None:
+    side = _Side(heads=100)
+    answered, refused, declined = hot(b'"x"'), hot(b'"other one"'), hot(b'"none"')
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(side.converse([answered, refused, declined] * 4))
+    assert len(side.hot.calls) == 12
+    assert len(side.protocol.lane.heads) == 1
+
+
+def test_a_client_whose_heads_never_return_is_seldom_asked_for_them() -> None:
+    side = _Side(heads=100)
+    requests = [hot(b'"x"', b"traceparent: %d" % number) for number in range(1_000)]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(side.converse(requests))
+    assert len(side.hot.calls) == 1_000
+    assert len(side.protocol.lane.heads._met) < 200
+
+
+def test_no_secret_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    side = _Side(heads=100)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(side.converse([hot(key=b"very_secret")] * 4))
+    heads = side.protocol.lane.heads
+    assert len(heads) == 1
+    assert "very_secret" not in repr(vars(heads)) + caplog.text
