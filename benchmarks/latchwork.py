@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,10 @@ class Latchwork(Served):
     def warm(self, keys: list[str]) -> None:
         """Ask for each key once, so that all of them are in the server's memory."""
         asked = 0
-        while asked < len(keys):
-            load = self.verifying(keys[asked:], most=len(keys) - asked)
-            asked += send(self.port, load, _WARMING_S).requests
+        load = self.verifying(keys)
+        while len(keys) - asked > load.connections:  # the last ones are on their way when a run ends
+            rest = load.bodies[asked:]
+            asked += send(self.port, replace(load, bodies=rest, most=len(rest)), _WARMING_S).requests
 
 
 def verify_body(key: str) -> str:
