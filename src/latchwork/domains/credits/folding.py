@@ -35,11 +35,13 @@ class Folding:
         journal: Journal,
         parked: Container[str],
         settled: Callable[[str], Awaitable[object]],
+        every_s: float = EVERY_S,
     ) -> None:
         self._database = database
         self._journal = journal
         self._parked = parked
         self._settled = settled
+        self._every_s = every_s
         self._whole = asyncio.Lock()
         self._chunk = asyncio.Lock()
         self._begun: tuple[int, Spends] | None = None
@@ -49,13 +51,13 @@ class Folding:
         """Fold whenever it is time, for ever, and call `before` each time."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._journal.full.wait(), EVERY_S)
+                await asyncio.wait_for(self._journal.full.wait(), self._every_s)
             try:
                 await before()
                 await self.fold()
             except Fault as fault:
                 _log.warning("credits could not be folded and will be later: %s", fault.private)
-                await asyncio.sleep(_PATIENCE_S)
+                await asyncio.sleep(min(_PATIENCE_S, self._every_s))
 
     async def fold(self) -> None:
         """Fold what is journalled now; raises `Unavailable`, after which nothing is lost or half done."""

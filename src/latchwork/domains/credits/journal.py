@@ -77,12 +77,15 @@ class Journal:
     used again for the next row, which takes its place. `full` is set when it is time to fold.
     """
 
-    def __init__(self, database: Database, refund: Callable[[Spends], None]) -> None:
+    def __init__(
+        self, database: Database, refund: Callable[[Spends], None], most_rows: int = MOST_ROWS
+    ) -> None:
         self.now = Commit()
         self.unfolded: Spends = {}
         self.full = asyncio.Event()
         self._database = database
         self._refund = refund
+        self._most_rows = most_rows
         self._rows = 0
         self._spends = 0
         self._seq = 0
@@ -184,7 +187,7 @@ class Journal:
         self.account(spends)
         self._rows += 1
         self._spends += len(spends)
-        if self._rows >= MOST_ROWS or self._spends >= MOST_SPENDS:
+        if self._rows >= self._most_rows or self._spends >= MOST_SPENDS:
             self.full.set()
 
     def _answer_cut(self, error: Exception | None) -> None:

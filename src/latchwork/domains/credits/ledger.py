@@ -8,8 +8,8 @@ from itertools import islice
 from weakref import WeakValueDictionary
 
 from latchwork.domains.credits import store
-from latchwork.domains.credits.folding import Folding
-from latchwork.domains.credits.journal import NOTHING, Commit, Journal, Spends
+from latchwork.domains.credits.folding import EVERY_S, Folding
+from latchwork.domains.credits.journal import MOST_ROWS, NOTHING, Commit, Journal, Spends
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql import Database
 
@@ -39,17 +39,20 @@ class Ledger:
     """What every key and identity may still spend, in the one process that spends it.
 
     Belongs to one event loop. A subject is a key or an identity; one without a balance is unlimited
-    and never in memory. `balances` is for reading only.
+    and never in memory. `balances` is for reading only. The journal is folded every `fold_every_s`
+    seconds, and whenever it has `most_rows` rows.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, fold_every_s: float = EVERY_S, most_rows: int = MOST_ROWS
+    ) -> None:
         self.balances: dict[str, int] = {}
         self.epoch = 0
         self._database = database
         self._parked: dict[str, _Parked] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._journal = Journal(database, self._refund)
-        self._folding = Folding(database, self._journal, self._parked, self.settled)
+        self._journal = Journal(database, self._refund, most_rows)
+        self._folding = Folding(database, self._journal, self._parked, self.settled, fold_every_s)
         self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
