@@ -33,7 +33,8 @@ async def _words(database: SqliteDatabase) -> list[str]:
 
 async def _appended(database: SqliteDatabase, *words: str) -> list[Exception | None]:
     append = database.appender(ADD)
-    futures = [asyncio.get_running_loop().create_future() for _ in words]
+    loop = asyncio.get_running_loop()
+    futures: list[asyncio.Future[Exception | None]] = [loop.create_future() for _ in words]
     for word, future in zip(words, futures, strict=True):
         append((word,), future.set_result)
     return await asyncio.gather(*futures)
