@@ -5,9 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from latchwork.kernel.sql import Database, PostgresDatabase, SqliteDatabase
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
+
+
+# No test depends on how fast the machine is.
+settings.register_profile("latchwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("latchwork")
 
 
 @pytest.fixture(scope="session")
