@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, settings
 from latchwork.kernel.sql import Database, PostgresDatabase, SqliteDatabase
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
 
-
 # No test depends on how fast the machine is.
 settings.register_profile("latchwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("latchwork")
