@@ -145,6 +145,13 @@ def test_what_is_missing_from_a_hostile_query_is_still_told_and_true() -> None:
         assert not any(query.allows(set(slugs) - {slug}) for slug in slugs)
 
 
+def test_no_alternative_has_idle_permissions_even_where_some_were_left_out() -> None:
+    any_of_many = " OR ".join(f"a{n}" for n in range(40))
+    missing = compile_query(f"({any_of_many}) AND (a39 OR q)").missing(frozenset())
+    assert missing.alternatives[0] == ("a39",)
+    assert missing.more
+
+
 # A tree is a slug or a pair of a keyword and its parts, so that the oracle needs no parser.
 Tree = str | tuple[str, list["Tree"]]
 slugs = st.sampled_from(["a", "b", "c", "d", "x.y:*"])

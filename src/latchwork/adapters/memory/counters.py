@@ -124,6 +124,10 @@ class MemoryCounters:
                 self._add(check, now_ms)
         return states
 
+    def leaving(self) -> int:
+        """How many counts are being taken apart."""
+        return sum(map(len, self._retired))
+
     def _take_judged(self, check: LimitCheck, now_ms: int) -> LimitState:
         state = self._judge(check, check.cost, now_ms)
         if not state.would_exceed:

@@ -58,7 +58,8 @@ def missing(postfix: Postfix, held: Set[str], allows: Callable[[Set[str]], bool]
     masks, cut = _combinations(postfix, {slug: 1 << place for place, slug in enumerate(slugs)})
     found = [tuple(slug for place, slug in enumerate(slugs) if mask >> place & 1) for mask in masks]
     if cut:
-        found = list(dict.fromkeys(_without_the_needless(slugs, held, allows) for slugs in found))
+        needed = dict.fromkeys(_without_the_needless(slugs, held, allows) for slugs in found)
+        found = sorted(needed, key=len)
     return Missing(tuple(found[:_TOLD]), cut or len(found) > _TOLD)
 
 

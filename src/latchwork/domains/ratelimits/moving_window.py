@@ -52,12 +52,13 @@ class MovingLog:
         self.matters_until_ms = times_ms[-1] + duration_ms
 
     def freed_ms(self, surplus: int, now_ms: int, duration_ms: int) -> int:
-        """When entries worth `surplus` will have left."""
-        for time_ms, cost in self._near(now_ms, duration_ms):
+        """When entries worth `surplus`, which is no more than `held`, will have left."""
+        oldest_first = self._near(now_ms, duration_ms)
+        time_ms = now_ms
+        while surplus > 0:
+            time_ms, cost = next(oldest_first)
             surplus -= cost
-            if surplus <= 0:
-                return time_ms + duration_ms
-        return self.matters_until_ms
+        return time_ms + duration_ms
 
     def entries(self) -> Iterator[tuple[int, int]]:
         """When something was taken, and how much, in order of time."""

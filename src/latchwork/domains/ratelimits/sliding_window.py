@@ -44,10 +44,7 @@ def _faded_ms(previous: int, room: int, duration_ms: int) -> int:
     """The first moment of a window at which at most `room` is carried into it; its length if none."""
     if previous <= room:
         return 0
-    near_ms = int(duration_ms * (1.0 - (room + 1) / previous))  # off by little
-    into_ms = max(0, min(duration_ms, near_ms))
-    while into_ms and carried(previous, weight(into_ms - 1, duration_ms)) <= room:
-        into_ms -= 1
+    into_ms = int(duration_ms * (1.0 - (room + 1) / previous))  # not later than it, and earlier by 2 at most
     while into_ms < duration_ms and carried(previous, weight(into_ms, duration_ms)) > room:
         into_ms += 1
     return into_ms
