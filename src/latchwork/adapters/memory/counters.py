@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from math import floor
 
 from latchwork.adapters.memory.shelf import Shelf
 from latchwork.adapters.memory.windows import Table, Windows
@@ -56,17 +57,18 @@ class MemoryCounters:
             windows = self._at(check.duration_ms, now_ms)
         key = check.key
         current = windows.current.get(key, 0)
-        used = after = current + check.cost
+        after = current + check.cost
+        left = check.limit - after
         previous = windows.previous.get(key)
         if previous:
-            used += int(previous * windows.weight)  # `carried`, without the call
-        if used > check.limit:
+            left -= floor(previous * windows.weight)  # `carried`, in half the time
+        if left < 0:
             return sliding_window.judge(check, check.cost, previous or 0, current, now_ms)
         if after != current:
             windows.current[key] = after
             if self._retired and not current:
                 self._take_apart()
-        return LimitState(False, check.limit - used, windows.end_ms)
+        return LimitState(False, left, windows.end_ms)
 
     def take(self, checks: Sequence[LimitCheck], now_ms: int) -> list[LimitState]:
         """Take the costs of all enforced checks if every one of them fits, else of none."""
