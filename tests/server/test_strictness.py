@@ -160,6 +160,18 @@ async def test_a_refusal_waits_for_the_answers_before_it(server: Running) -> Non
     assert server.app.seen == ["/slow"]
 
 
+async def test_a_request_that_breaks_off_before_its_turn_never_reaches_the_application(
+    server: Running,
+) -> None:
+    async with server.client() as client:
+        await client.send(request("GET", "/slow") + REFUSED["a chunk size that is no number"] + SMUGGLED)
+        await server.app.arrival()
+        server.app.gate.set()
+        assert [answer.status for answer in await client.answers(2)] == [200, 400]
+        assert await client.is_closed()
+    assert server.app.seen == ["/slow"]
+
+
 async def test_nothing_after_the_last_request_is_read(server: Running) -> None:
     async with server.client() as client:
         await client.send(request("GET", "/x", b"Connection: close") + hot() + SMUGGLED)

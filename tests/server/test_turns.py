@@ -85,6 +85,20 @@ async def test_a_hot_request_waits_for_the_application(server: Running) -> None:
         assert _data(fast) == "x"
 
 
+async def test_a_body_that_is_still_coming_is_not_mixed_up_with_one_that_came_before(server: Running) -> None:
+    async with server.client() as client:
+        await client.send(
+            hot(b'"later"') + hot(b'"none"') + request("POST", "/x", b"Content-Length: 5") + b"12"
+        )
+        later = await server.hot.later()
+        later.finish(envelope(1, b"1"))
+        await client.answer()
+        await client.send(b"345" + hot(b'"x"'))
+        none, cold, fast = await client.answers(3)
+    assert [json.loads(answer.body)["body"] for answer in (none, cold)] == ['"none"', "12345"]
+    assert _data(fast) == "x"
+
+
 @pytest.mark.parametrize("heads", [0, 4_096])
 async def test_a_request_may_be_split_at_any_byte(started: Started, heads: int) -> None:
     running = await started(heads=heads)
