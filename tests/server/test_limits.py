@@ -168,6 +168,17 @@ async def test_many_small_chunks_are_served(server: Running) -> None:
         assert b'"length": 50000' in answer.body
 
 
+async def test_the_framing_of_one_body_does_not_count_for_the_next(server: Running) -> None:
+    large = hot(b'"' + b"x" * 60_000 + b'"')
+    async with server.client() as client:
+        await client.ask(request("POST", "/x", b"Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\n\r\n")
+        for at in range(0, len(large), 5_000):
+            await client.send(large[at : at + 5_000])
+            for _ in range(4):
+                await asyncio.sleep(0)
+        assert (await client.answer()).status == 200
+
+
 async def test_a_path_may_accept_more_or_less_than_others(started: Started) -> None:
     running = await started(limits=Limits(max_body=lambda path: 10 if path in ("/small", HOT) else 100))
     async with running.client() as client:

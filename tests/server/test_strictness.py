@@ -116,6 +116,17 @@ async def test_it_is_refused_too_behind_a_head_that_is_known(server: Running, na
     assert "/smuggled" not in server.app.seen
 
 
+@pytest.mark.parametrize("host", [b"x/?", b"x@y", b"", b"x:80:80"])
+async def test_a_hot_path_is_no_exception(server: Running, host: bytes) -> None:
+    async with server.client() as client:
+        await client.ask(hot())
+        answer = await client.ask(hot().replace(b"latchwork.test", host) + SMUGGLED)
+        assert answer.status == 400
+        assert await client.is_closed()
+    assert len(server.hot.calls) == 1
+    assert server.app.seen == []
+
+
 def test_the_table_is_as_long_as_it_was() -> None:
     assert len(REFUSED) >= 60
 
