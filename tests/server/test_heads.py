@@ -15,8 +15,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from latchwork.asgi import Application
+from latchwork.server.connection import StrictProtocol, Terms
 from latchwork.server.fastlane import FastProtocol, fast_protocol
 from latchwork.server.heads import Head, Heads, span_of
+from latchwork.server.limits import Limits
 from tests.server.running import App, Hot, envelope, render_error
 from tests.server.test_strictness import REFUSED
 from tests.server.wire import HOT, hot, request
@@ -59,8 +61,9 @@ def test_a_span_gives_the_value_back_wherever_it_stands() -> None:
 class _Wire(asyncio.Transport):
     """A transport that keeps what is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, half_closes: bool) -> None:
         super().__init__()
+        self.half_closes = half_closes
         self.written = b""
         self.events: list[str] = []
 
@@ -74,7 +77,7 @@ class _Wire(asyncio.Transport):
         self.events.append("eof")
 
     def can_write_eof(self) -> bool:
-        return True
+        return self.half_closes
 
     def is_closing(self) -> bool:
         return "close" in self.events
@@ -96,17 +99,17 @@ class _Side:
         self.hot = Hot()
         self.app = App()
         handlers = {HOT: self.hot}
-        self.protocol = fast_protocol(handlers, render_error=render_error, heads=heads)
+        self.protocol: type[FastProtocol] = fast_protocol(handlers, render_error=render_error, heads=heads)
         self.config = Config(
             Application({}, fallback=self.app, hot=handlers), http=self.protocol, log_config=None, ws="none"
         )
         self.config.load()
 
-    async def converse(self, pieces: Sequence[bytes]) -> tuple[object, ...]:
+    async def converse(self, pieces: Sequence[bytes], *, half_closes: bool = True) -> tuple[object, ...]:
         loop = asyncio.get_running_loop()
         self.hot.calls.clear()
         self.app.seen.clear()
-        wire, protocol = _Wire(), self.protocol(self.config, ServerState(), {}, loop)
+        wire, protocol = _Wire(half_closes), self.protocol(self.config, ServerState(), {}, loop)
         protocol.connection_made(wire)
         for piece in pieces:
             if not wire.is_closing():
@@ -233,6 +236,55 @@ def test_a_client_whose_heads_never_return_is_seldom_asked_for_them() -> None:
         runner.run(side.converse(requests))
     assert len(side.hot.calls) == 1_000
     assert len(side.protocol.lane.heads._met) < 200
+
+
+@pytest.mark.parametrize("limit", [0, 1, 100])
+def test_uvicorns_own_limit_of_concurrency_holds_for_hot_requests(limit: int) -> None:
+    side = _Side(heads=100)
+    side.config.limit_concurrency = limit
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        written = runner.run(side.converse([hot()] * 3))[0]
+    assert isinstance(written, bytes)
+    assert written.count(b"HTTP/1.1 200") == (3 if limit == 100 else 0)
+    assert len(side.hot.calls) == (3 if limit == 100 else 0)
+
+
+def test_a_failure_of_ours_while_a_request_comes_in_is_a_500_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(path: str) -> int:
+        raise ZeroDivisionError
+
+    side = _Side(heads=100)
+    side.protocol.terms = Terms(
+        Limits(max_body=broken), side.protocol.terms.answers, side.protocol.terms.sweep
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        written, events, *_ = runner.run(side.converse([request("GET", "/cold"), hot()]))
+    assert isinstance(written, bytes)
+    assert written.startswith(b"HTTP/1.1 500 ")
+    assert events == ("eof",)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_without_a_way_to_close_one_side_both_are_closed() -> None:
+    side = _Side(heads=100)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        written, events, *_ = runner.run(side.converse([b"nonsense"], half_closes=False))
+    assert isinstance(written, bytes)
+    assert written.startswith(b"HTTP/1.1 400 ")
+    assert events == ("close",)
+
+
+def test_the_limits_hold_without_a_fast_lane_too() -> None:
+    side = _Side(heads=0)
+    side.protocol = type("Plain", (StrictProtocol,), {"terms": side.protocol.terms})
+    side.config.http_protocol_class = side.protocol
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        written, events, *_ = runner.run(side.converse([hot() + b"nonsense", hot()]))
+    assert isinstance(written, bytes)
+    assert [written.count(b"HTTP/1.1 200 "), written.count(b"HTTP/1.1 400 ")] == [1, 1]
+    assert (events, len(side.hot.calls)) == (("eof",), 1)
 
 
 def test_no_secret_is_kept(caplog: pytest.LogCaptureFixture) -> None:

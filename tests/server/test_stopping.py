@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,31 @@ def test_a_port_is_free_again_as_soon_as_its_server_has_gone() -> None:
 def test_both_families_can_be_bound() -> None:
     with bind("::1", 0) as six, bind("0.0.0.0", 0) as four:
         assert (six.family, four.family) == (socket.AF_INET6, socket.AF_INET)
+
+
+def test_a_server_in_another_thread_leaves_the_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    running = Running()
+
+    async def serve_once() -> None:
+        running.server._on_ready = running.server.stop
+        await running.server.serve(sockets=[bind("127.0.0.1", 0)])
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, serve_once()).result(PATIENCE_S)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"), [(100, 20_000, 10_512), (100, 4_096, 4_096), (15_000, 20_000, 15_000)]
+)
+def test_a_server_may_open_as_many_files_as_it_accepts_connections(soft: int, hard: int, then: int) -> None:
+    asked = "import resource as r; from latchwork.server.run import _allow_files as a; "
+    asked += (
+        f"r.setrlimit(r.RLIMIT_NOFILE, ({soft}, {hard})); a(10_000); print(r.getrlimit(r.RLIMIT_NOFILE)[0])"
+    )
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == then
 
 
 async def test_an_application_that_does_not_start_is_told_with_its_reason() -> None:

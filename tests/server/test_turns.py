@@ -211,6 +211,16 @@ async def test_an_answer_before_the_body_has_come_keeps_the_connection_in_step(s
         assert _data(await client.answer()) == "x"
 
 
+async def test_a_connection_that_breaks_with_requests_waiting_ends_the_one_that_runs(server: Running) -> None:
+    async with server.client() as client:
+        await client.send(request("GET", "/patient") + request("GET", "/cold"))
+        await server.app.arrival()
+        (connection,) = server.server.server_state.connections
+        connection.transport.abort()
+        await asyncio.wait_for(server.app.disconnected.wait(), PATIENCE_S)
+    assert server.app.seen == ["/patient"]
+
+
 async def test_a_failing_application_is_a_500_and_the_next_request_is_served(server: Running) -> None:
     async with server.client() as client:
         assert (await client.ask(request("GET", "/crash"))).status == 500

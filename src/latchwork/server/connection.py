@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, ClassVar
 
 import httptools
@@ -68,7 +69,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._oversize = False
         self._receiving: RequestResponseCycle | None = None
         self._body_left = 0
-        self._framing_left: int | None = None  # None unless the body is chunked
+        self._framing_left = inf  # finite while a body is chunked
         self._running: object | None = None  # whose answer is due now
         self._line: deque[Callable[[], None]] = deque()  # whose answers are due after it
         self._opened: tuple[RequestResponseCycle, ASGI3Application]
@@ -120,7 +121,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._head_bytes += self._fed
             if self._head_bytes > self.terms.limits.head_bytes:
                 self._refuse(431)
-        elif self._phase == BODY and self._framing_left is not None:
+        else:
             self._framing_left -= self._fed
             if self._framing_left < 0:
                 self._refuse(400)
@@ -162,22 +163,21 @@ class StrictProtocol(HttpToolsProtocol):
         self._body_left = self.terms.limits.max_body(cycle.scope["path"])
         if int(headers.get(b"content-length", 0)) > self._body_left:
             raise Refused(413)
-        self._framing_left = _FRAMING_BYTES if b"transfer-encoding" in headers else None
+        self._framing_left = _FRAMING_BYTES if b"transfer-encoding" in headers else inf
         self._receiving = cycle
         self._phase = BODY
         self._fed = 0
         self._waiting.restart()
 
     def on_chunk_header(self) -> None:
-        if self._framing_left is not None:
-            self._framing_left += _FRAMING_BYTES_PER_CHUNK
+        self._framing_left += _FRAMING_BYTES_PER_CHUNK
 
     def on_body(self, body: bytes) -> None:
         size = len(body)
         self._body_left -= size
         if self._body_left < 0:
             raise Refused(413)
-        if self._fed and self._framing_left is not None:
+        if self._fed:
             self._framing_left += size
         self._waiting.since = None
         self._waiting.gained += size
@@ -186,7 +186,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._phase = IDLE
         self._fed = 0
-        self._framing_left = None
+        self._framing_left = inf
         self._receiving = None
         self._waiting.since = None
         super().on_message_complete()
@@ -242,10 +242,10 @@ class StrictProtocol(HttpToolsProtocol):
         self._idle = self._phase == IDLE and self._running is None and not flow.held
 
     def _balance(self, flow: _Flow) -> None:
-        was_held, flow.held = flow.held, bool(self._line) or flow.write_paused
+        flow.held = bool(self._line) or flow.write_paused
         if flow.held:
             flow.pause_reading()
-        elif was_held:
+        else:
             flow.resume_reading()
 
     def pause_writing(self) -> None:
@@ -280,7 +280,6 @@ class StrictProtocol(HttpToolsProtocol):
             self._running = None
         else:
             self._line.pop()
-        cycle.on_response = _nothing
         cycle.disconnected = True
         cycle.message_event.set()
         return True
@@ -349,10 +348,6 @@ class StrictProtocol(HttpToolsProtocol):
         if self._phase == LINGER:
             return self.terms.limits.linger_s
         return _DRAIN_S if self._draining else self.terms.limits.keep_alive_s
-
-
-def _nothing() -> None:
-    """What a withdrawn request's end means to the connection."""
 
 
 def _status_of(error: httptools.HttpParserError) -> int:

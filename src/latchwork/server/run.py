@@ -50,13 +50,22 @@ def bind(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind(address)
-    except OSError as error:
+        with _port_in_use_told(host, port):
+            sock.bind(address)
+    except Exception:
         sock.close()
+        raise
+    return sock
+
+
+@contextmanager
+def _port_in_use_told(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(host, port) from error
         raise
-    return sock
 
 
 class GracefulServer(Server):
@@ -89,8 +98,7 @@ class GracefulServer(Server):
         except OSError:
             await self.lifespan.shutdown()
             raise
-        if self.started:
-            self._on_ready()
+        self._on_ready()
 
     def stop(self) -> None:
         """Accept nothing more, finish what is in flight (at most 10 seconds), stop the application."""
@@ -132,13 +140,10 @@ async def serving(
     host, port, *_ = sock.getsockname()
     _allow_files(http.terms.limits.connections)
     try:
-        await GracefulServer(application, http=http, on_ready=ready).serve(sockets=[sock])
+        with _port_in_use_told(host, port):
+            await GracefulServer(application, http=http, on_ready=ready).serve(sockets=[sock])
     except SystemExit as error:
         raise StartFailed("The application could not start.") from getattr(application, "failure", error)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(host, port) from error
-        raise
     finally:
         sock.close()
 
