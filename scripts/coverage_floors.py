@@ -5,7 +5,7 @@ import sys
 
 from coverage import Coverage
 
-FLOORS = {"*/latchwork/surfaces/*": 94.0, "*/latchwork/domains/*": 84.0, "*": 88.0}
+FLOORS = {"*/latchwork/surfaces/*": 98.0, "*/latchwork/domains/*": 96.0, "*": 96.0}
 """Percent by part of the package. They only ever rise, to 100 for what callers can reach and 95 for all."""
 
 
