@@ -12,6 +12,7 @@ from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.migrations import Migrations
 from latchwork.domains.ratelimits import Limiter, Namespaces, Overrides
 from latchwork.domains.verification import (
     Callers,
@@ -105,6 +106,7 @@ def _assemble(
         keys=Keys(db, clock, invalidations, ledger, analytics),
         root_keys=RootKeys(db, clock, invalidations),
         identities=Identities(db, clock),
+        migrations=Migrations(db, clock, invalidations),
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         callers=Callers(callers, counters, clock),

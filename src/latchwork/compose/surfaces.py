@@ -22,6 +22,7 @@ from latchwork.surfaces.rpc import (
     apis,
     identities,
     liveness,
+    migrations,
     ratelimits,
     root_keys,
     verification,
@@ -34,6 +35,7 @@ FAMILIES = (
     liveness.liveness,
     apis.family,
     verification.family,  # the family `keys`, complete
+    migrations.family,
     identities.family,
     ratelimits.family,
     analytics.family,

@@ -71,9 +71,17 @@ def open_balance(
     connection: Connection, workspace_id: str, subject_id: str, remaining: int, refill: Refill | None = None
 ) -> None:
     """Give a new subject its first balance; raises `BadRequest` when it is out of bounds."""
-    balance = rules.opened(remaining, refill)
-    row = {"subject_id": subject_id, "workspace_id": workspace_id} | _columns(balance, 0)
-    connection.execute(insert(balances), row)
+    open_balances(connection, workspace_id, {subject_id: Balance(remaining, refill)})
+
+
+def open_balances(connection: Connection, workspace_id: str, opened: Mapping[str, Balance]) -> None:
+    """Give new subjects, at least one, their first balances; raises `BadRequest` when one is out of bounds."""
+    rows = [
+        {"subject_id": subject_id, "workspace_id": workspace_id}
+        | _columns(rules.opened(balance.remaining, balance.refill), 0)
+        for subject_id, balance in opened.items()
+    ]
+    connection.execute(insert(balances), rows)
 
 
 def rewrite(

@@ -41,6 +41,36 @@ def ensure(connection: Connection, workspace_id: str, external_id: str, now_ms: 
     return fresh.id, True
 
 
+def ensure_all(
+    connection: Connection, workspace_id: str, external_ids: Iterable[str], now_ms: int
+) -> tuple[dict[str, str], list[str]]:
+    """External id to id of the live identities called so, and the external ids that had to be created."""
+    wanted = sorted(set(external_ids))
+    if not wanted:
+        return {}, []
+    rows = connection.execute(
+        select(identities.c.external_id, identities.c.id)
+        .where(identities.c.workspace_id == workspace_id)
+        .where(identities.c.deleted_at_ms.is_(None))
+        .where(identities.c.external_id.in_(wanted))
+    )
+    known = {row.external_id: row.id for row in rows}
+    created = {external_id: new_id("id") for external_id in wanted if external_id not in known}
+    fresh = [
+        {
+            "id": identity_id,
+            "workspace_id": workspace_id,
+            "external_id": external_id,
+            "meta": {},
+            "created_at_ms": now_ms,
+        }
+        for external_id, identity_id in created.items()
+    ]
+    if fresh:
+        connection.execute(insert(identities), fresh)
+    return known | created, list(created)
+
+
 def find(connection: Connection, workspace_id: str, name: str, *, by_id: bool = True) -> Identity | None:
     """The live identity whose external id (or, with `by_id`, id) is `name`, with its limits."""
     matches = identities.c.external_id == name

@@ -16,6 +16,7 @@ from latchwork.domains.keys.records import (
     NewKey,
 )
 from latchwork.domains.keys.root_keys import RootKeys
+from latchwork.domains.keys.rules import networks
 from latchwork.domains.keys.service import Keys
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "Minted",
     "NewKey",
     "RootKeys",
+    "networks",
 ]

@@ -50,7 +50,11 @@ class ApiChange:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is stored. `for_workspace_id` is set on root keys: the workspace they act in."""
+    """A key as it is stored. `for_workspace_id` is set on root keys: the workspace they act in.
+
+    While `pending_migration_id` is set, `digest` is of what that migration's algorithm hashes; the first
+    use of the key makes it the digest of the whole key.
+    """
 
     id: str
     workspace_id: str
@@ -68,6 +72,7 @@ class Key:
     ip_whitelist: tuple[str, ...]
     created_ms: int
     updated_ms: int | None = None
+    pending_migration_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,24 +92,32 @@ def delete_api(connection: Connection, api_id: str, now_ms: int) -> None:
 
 def add_key(connection: Connection, key: Key) -> None:
     """Insert a key."""
-    connection.execute(
-        insert(keys).values(
-            id=key.id,
-            workspace_id=key.workspace_id,
-            for_workspace_id=key.for_workspace_id,
-            keyspace_id=key.keyspace_id,
-            lineage_id=key.lineage_id,
-            digest=key.digest,
-            start=key.start,
-            name=key.name,
-            identity_id=key.identity_id,
-            meta=key.meta,
-            enabled=key.enabled,
-            expires_at_ms=key.expires_ms,
-            ip_whitelist=list(key.ip_whitelist),
-            created_at_ms=key.created_ms,
-        )
-    )
+    add_keys(connection, [key])
+
+
+def add_keys(connection: Connection, fresh: Sequence[Key]) -> None:
+    """Insert keys, at least one."""
+    connection.execute(insert(keys), [_row(key) for key in fresh])
+
+
+def _row(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "workspace_id": key.workspace_id,
+        "for_workspace_id": key.for_workspace_id,
+        "keyspace_id": key.keyspace_id,
+        "lineage_id": key.lineage_id,
+        "digest": key.digest,
+        "start": key.start,
+        "name": key.name,
+        "identity_id": key.identity_id,
+        "meta": key.meta,
+        "enabled": key.enabled,
+        "expires_at_ms": key.expires_ms,
+        "ip_whitelist": list(key.ip_whitelist),
+        "created_at_ms": key.created_ms,
+        "pending_migration_id": key.pending_migration_id,
+    }
 
 
 def find_key(connection: Connection, workspace_id: str, key_id: str) -> Key | None:
@@ -119,8 +127,9 @@ def find_key(connection: Connection, workspace_id: str, key_id: str) -> Key | No
 
 
 def find_key_by_digest(connection: Connection, workspace_id: str, digest: bytes) -> Key | None:
-    """The live key of a live API with that digest."""
-    row = connection.execute(_live_keys(workspace_id).where(keys.c.digest == digest)).one_or_none()
+    """The live key of a live API with that digest; one that is pending migration has none yet."""
+    usable = _live_keys(workspace_id).where(keys.c.pending_migration_id.is_(None))
+    row = connection.execute(usable.where(keys.c.digest == digest)).one_or_none()
     return None if row is None else _key(row)
 
 
@@ -289,6 +298,7 @@ def _key(row: Row[Any]) -> Key:
         ip_whitelist=tuple(row.ip_whitelist),
         created_ms=row.created_at_ms,
         updated_ms=row.updated_at_ms,
+        pending_migration_id=row.pending_migration_id,
     )
 
 

@@ -51,6 +51,8 @@ keys = Table(
     Column("created_at_ms", Millis, nullable=False),
     Column("updated_at_ms", Millis),
     Column("deleted_at_ms", Millis),
+    # set until the first use of a key whose digest is not yet of the whole key, but as its migration says
+    Column("pending_migration_id", Id),
     Index("ix_keys_keyspace_id_id", "keyspace_id", "id"),
     Index("ix_keys_identity_id", "identity_id"),
     Index("ix_keys_for_workspace_id", "for_workspace_id"),

@@ -54,3 +54,35 @@ def find_roles(connection: Connection, workspace_id: str, names: Iterable[str]) 
         .where(roles.c.name.in_(list(names)))
     )
     return {row.name: row.id for row in rows}
+
+
+def ensure_roles(
+    connection: Connection, workspace_id: str, names: Iterable[str], now_ms: int
+) -> tuple[dict[str, str], list[str]]:
+    """Folded name to id of the roles called `names`, and the names that had to be created.
+
+    Names that differ only in case are one role.
+    """
+    wanted = {name.casefold(): name for name in names}
+    if not wanted:
+        return {}, []
+    rows = connection.execute(
+        select(roles.c.name_folded, roles.c.id)
+        .where(roles.c.workspace_id == workspace_id)
+        .where(roles.c.name_folded.in_(list(wanted)))
+    )
+    known = {row.name_folded: row.id for row in rows}
+    created = {folded: new_id("role") for folded in sorted(wanted) if folded not in known}
+    fresh = [
+        {
+            "id": role_id,
+            "workspace_id": workspace_id,
+            "name": wanted[folded],
+            "name_folded": folded,
+            "created_at_ms": now_ms,
+        }
+        for folded, role_id in created.items()
+    ]
+    if fresh:
+        connection.execute(insert(roles), fresh)
+    return known | created, [wanted[folded] for folded in created]

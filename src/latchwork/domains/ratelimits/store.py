@@ -1,6 +1,6 @@
 """The queries of named limits, namespaces and overrides."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +44,21 @@ def set_rules(
             connection.execute(insert(limit_rules).values(row | _values(rule) | {"created_at_ms": now_ms}))
             changes.created.append(rule)
     return changes
+
+
+def add_rules(
+    connection: Connection, workspace_id: str, wanted: Mapping[str, Sequence[LimitRule]], now_ms: int
+) -> None:
+    """Give new subjects (id to limits) their limits; the last of a name wins."""
+    rows = [
+        {"id": rule.id, "workspace_id": workspace_id, "subject_id": subject_id, "name": rule.name}
+        | _values(rule)
+        | {"created_at_ms": now_ms}
+        for subject_id, rules in wanted.items()
+        for rule in {rule.name: rule for rule in rules}.values()
+    ]
+    if rows:
+        connection.execute(insert(limit_rules), rows)
 
 
 class Changes:

@@ -104,6 +104,7 @@ class KeySnapshot(Snapshot):
         "permissions",
         "rendered",
         "roles",
+        "start",
         "workspace_enabled",
         "workspace_id",
     )
@@ -116,6 +117,7 @@ class KeySnapshot(Snapshot):
     api_ips: IpList | None
     key_ips: IpList | None
     name: str | None
+    start: str
     meta: Mapping[str, Any] | None
     enabled: bool
     expires_ms: int | None

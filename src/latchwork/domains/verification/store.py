@@ -30,6 +30,7 @@ _KEY = (
     .outerjoin(identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None))
     .where(keys.c.digest == bindparam("digest"))
     .where(keys.c.deleted_at_ms.is_(None))
+    .where(keys.c.pending_migration_id.is_(None))
     .where(apis.c.deleted_at_ms.is_(None))
 )
 
@@ -76,6 +77,7 @@ def _of_row(row: Row[Any]) -> KeySnapshot:
     snapshot.api_ips = IpList(tuple(row.api_ips)) if row.api_ips else None
     snapshot.key_ips = IpList(tuple(row.ip_whitelist)) if row.ip_whitelist else None
     snapshot.name = row.name
+    snapshot.start = row.start
     snapshot.meta = row.meta
     snapshot.enabled = row.enabled
     snapshot.expires_ms = row.expires_at_ms

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from latchwork.surfaces.rpc.faults import InvalidRequest, Violation
 from latchwork.surfaces.rpc.schemas import MAX_INTEGER, Schema, schema_of, skips_unknown, takes_anything
@@ -13,6 +13,7 @@ from latchwork.surfaces.rpc.trees import Finding, find_excess, find_nul, with_in
 from latchwork.surfaces.rpc.violations import flaw, violation_of, violations
 
 B = TypeVar("B")
+T = TypeVar("T")
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -38,6 +39,12 @@ Number = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 JsonObject = Annotated[dict[str, Any], Meta(max_length=100)]
+
+
+def or_none(value: T | UnsetType) -> T | None:
+    """A member that may be absent, as records have it."""
+    return None if isinstance(value, UnsetType) else value
+
 
 _SEARCHED_BYTES = 65_536  # what a slow look at every value may cost somebody who is not known yet
 _LISTED_BYTES = 16_384  # the same for a look at every rule, which is far slower

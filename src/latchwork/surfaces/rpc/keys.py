@@ -1,6 +1,6 @@
 """The family `keys`: issuing, reading, changing and deleting keys."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -8,7 +8,7 @@ from latchwork.domains.credits import Change
 from latchwork.domains.keys import ApiNotFound, CreditsChange, KeyChange, KeyNotFound, NewKey
 from latchwork.domains.permissions import RoleNotFound
 from latchwork.kernel.faults import BadRequest, PreconditionFailed
-from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, JsonObject
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, JsonObject, or_none
 from latchwork.surfaces.rpc.procedures import Family
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import (
@@ -28,7 +28,6 @@ from latchwork.surfaces.rpc.shapes import (
 
 family: Family[Services] = Family("keys", "Keys: issue them, verify them, explain them, change them.")
 
-T = TypeVar("T")
 Name = Annotated[str, Meta(min_length=1, max_length=255, description="A name for people.")]
 Roles = Annotated[list[RoleName], Meta(max_length=100, description="Names of roles; each must exist.")]
 Slugs = Annotated[
@@ -67,14 +66,14 @@ class CreateKey(Body):
     def record(self) -> NewKey:
         """The record; raises `BadRequest`."""
         return NewKey(
-            prefix=_or_none(self.prefix),
-            name=_or_none(self.name),
-            byte_length=_or_none(self.byte_length),
-            external_id=_or_none(self.external_id),
-            meta=_or_none(self.meta),
+            prefix=or_none(self.prefix),
+            name=or_none(self.name),
+            byte_length=or_none(self.byte_length),
+            external_id=or_none(self.external_id),
+            meta=or_none(self.meta),
             roles=tuple(self.roles),
             permissions=tuple(self.permissions),
-            expires_ms=_or_none(self.expires),
+            expires_ms=or_none(self.expires),
             credits=None if isinstance(self.credits, UnsetType) else self.credits.balance(),
             limits=tuple(limit.rule() for limit in self.ratelimits),
             enabled=self.enabled,
@@ -270,7 +269,3 @@ class UpdateCredits(Body):
 async def update_credits(call: Request, body: UpdateCredits) -> CreditsData:
     """Changes the credits exactly, whatever is being spent meanwhile. A decrement stops at 0."""
     return CreditsData.of(await call.platform.keys.update_credits(call.who, body.key_id, body.record()))
-
-
-def _or_none(value: T | UnsetType) -> T | None:
-    return None if isinstance(value, UnsetType) else value

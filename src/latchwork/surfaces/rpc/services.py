@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.migrations import Migrations
 from latchwork.domains.ratelimits import Limiter, Overrides
 from latchwork.domains.verification import Callers, Explainer, Verifier
 from latchwork.kernel.clock import Clock
@@ -19,6 +20,7 @@ class Services:
     keys: Keys
     root_keys: RootKeys
     identities: Identities
+    migrations: Migrations
     limiter: Limiter
     overrides: Overrides
     callers: Callers

@@ -1,6 +1,7 @@
 """Verification in the family `keys`: verify one, verify many, explain."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from latchwork.domains.permissions import QuerySyntaxError
 from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim, Outcome, Verdict
-from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed
+from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, Unavailable
 from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.rpc import keys
@@ -23,6 +24,10 @@ from latchwork.surfaces.rpc.verdicts import data_of, one
 family = keys.family  # verification adds to it
 
 MOST_COST = 1_000_000_000_000
+MigrationId = Annotated[
+    str,
+    Meta(max_length=256, description="The migration under which an unknown key may wait for its first use."),
+]
 KeyText = Annotated[str, Meta(min_length=1, max_length=512, description="The whole key.")]
 
 
@@ -64,7 +69,7 @@ class VerifyKey(Body):
     ) = UNSET
     credits: CreditsOf | UnsetType = UNSET
     ratelimits: list[LimitOf] = []
-    migration_id: Annotated[str, Meta(max_length=256)] | UnsetType = UNSET
+    migration_id: MigrationId | UnsetType = UNSET
     keyspaces: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=256)]],
         Meta(max_length=5, description="The only keyspaces the key may belong to."),
@@ -135,10 +140,11 @@ def hot_verify(services: Services) -> HotHandler:
             return None
         try:
             request_id = new_request_id()
-            verdict = attempt(caller, decode(body).claim(ip, request_id), now_ms)
+            asked = decode(body)
+            verdict = attempt(caller, asked.claim(ip, request_id), now_ms)
         except (msgspec.MsgspecError, Fault):
             return None
-        if verdict is None:
+        if verdict is None or (verdict.snapshot is None and asked.migration_id is not UNSET):
             return None
         answer = one(request_id, verdict)
         return answer if verdict.commit is None else AfterCommit(verdict, answer, request_id)
@@ -167,8 +173,6 @@ class AfterCommit:
 
 
 def _refused(request_id: str, error: Exception) -> Answer:
-    from latchwork.kernel.faults import Unavailable
-
     return failed(request_id, error if isinstance(error, Fault) else Unavailable())
 
 
@@ -190,8 +194,31 @@ async def verify_key(call: Request, body: VerifyKey) -> Rendered:
     """
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
-    verdict = await services.verifier.verify(caller, body.claim(call.remote_ip, call.request_id), call.now_ms)
+    claim = body.claim(call.remote_ip, call.request_id)
+    await _recognise(call, body, claim)
+    verdict = await services.verifier.verify(caller, claim, call.now_ms)
+    await _learn_start(call, body, verdict)
     return Rendered(one(call.request_id, verdict))
+
+
+async def _recognise(call: Request, body: VerifyKey, claim: Claim) -> None:
+    """Let a key that is not known by its text be looked for in the migration that the request names."""
+    if isinstance(body.migration_id, UnsetType):
+        return
+    known = await call.platform.verifier.keys.fetch(claim.digest)
+    if known is None or known.workspace_id != call.who.workspace_id:
+        await call.platform.migrations.recognise(call.who, body.migration_id, body.key)
+
+
+async def _learn_start(call: Request, body: VerifyKey, verdict: Verdict) -> None:
+    """At the first use of a key that was taken over by its hash, keep what may be shown of it.
+
+    A first use is never hot, since nothing is known of the key yet. It has been decided, so it is answered
+    whatever becomes of this.
+    """
+    if verdict.snapshot is not None and not verdict.snapshot.start:
+        with suppress(Unavailable):
+            await call.platform.migrations.learn_start(call.who, verdict.snapshot.key_id, body.key)
 
 
 class VerifyKeys(Body):
@@ -215,7 +242,11 @@ async def verify_keys(call: Request, body: VerifyKeys) -> Rendered:
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
     claims = [request.claim(call.remote_ip, call.request_id) for request in body.requests]
+    for request, claim in zip(body.requests, claims, strict=True):
+        await _recognise(call, request, claim)
     verdicts = await services.verifier.verify_all(caller, claims, call.now_ms)
+    for request, verdict in zip(body.requests, verdicts, strict=True):
+        await _learn_start(call, request, verdict)
     data = b",".join(data_of(verdict) for verdict in verdicts)
     return Rendered(b'{"meta":{"requestId":"%b"},"data":[%b]}' % (call.request_id.encode(), data))
 
@@ -233,6 +264,7 @@ class ExplainKey(Body):
     permissions: Annotated[str, Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     credits: CreditsOf | UnsetType = UNSET
     ratelimits: list[LimitOf] = []
+    migration_id: MigrationId | UnsetType = UNSET
     keyspaces: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=5)] = []
 
 
@@ -285,7 +317,8 @@ class ExplanationData(Data):
 async def explain_key(call: Request, body: ExplainKey) -> ExplanationData:
     """Tells what `verifyKey` would answer and every check behind it, also those after the first failure.
 
-    Spends nothing and records nothing. A key that you may not verify and read is NOT_FOUND.
+    Spends nothing, records nothing and takes no key over, whatever `migrationId` says. A key that you may not
+    verify and read is NOT_FOUND.
     """
     services = call.platform
     if isinstance(body.key, UnsetType) == isinstance(body.key_id, UnsetType):
