@@ -13,7 +13,7 @@ from latchwork.domains.credits import Ledger
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
-from latchwork.domains.ratelimits import Limiter, Namespaces, Overrides
+from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
 from latchwork.domains.verification import (
     Callers,
     CallerSnapshot,
@@ -109,6 +109,7 @@ def _assemble(
         migrations=Migrations(db, clock, invalidations),
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
+        namespaces=Administration(db, clock, invalidations, namespaces, counters),
         callers=Callers(callers, counters, clock),
         verifier=verifier,
         explainer=Explainer(verifier, db),

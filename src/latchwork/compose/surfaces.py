@@ -23,7 +23,7 @@ from latchwork.surfaces.rpc import (
     identities,
     liveness,
     migrations,
-    ratelimits,
+    namespaces,
     root_keys,
     verification,
 )
@@ -37,7 +37,7 @@ FAMILIES = (
     verification.family,  # the family `keys`, complete
     migrations.family,
     identities.family,
-    ratelimits.family,
+    namespaces.family,  # the family `ratelimit`, complete
     analytics.family,
     root_keys.family,
 )

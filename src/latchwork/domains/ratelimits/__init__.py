@@ -5,7 +5,13 @@ replace it. Counters behind a port hold what was taken; three algorithms say wha
 are pure and exact, so that every adapter answers alike.
 """
 
-from latchwork.domains.ratelimits.faults import NamespaceGone, NamespaceNotFound, OverrideNotFound
+from latchwork.domains.ratelimits.administration import Administration
+from latchwork.domains.ratelimits.faults import (
+    NamespaceGone,
+    NamespaceNotFound,
+    NamespaceTaken,
+    OverrideNotFound,
+)
 from latchwork.domains.ratelimits.limiter import LimitAnswer, Limiter, LimitRequest
 from latchwork.domains.ratelimits.namespaces import Namespaces
 from latchwork.domains.ratelimits.overrides import OverrideMatcher
@@ -33,6 +39,7 @@ __all__ = [
     "SHADOW",
     "SLIDING_WINDOW",
     "TOKEN_BUCKET",
+    "Administration",
     "Algorithm",
     "Counters",
     "LimitAnswer",
@@ -45,6 +52,7 @@ __all__ = [
     "Namespace",
     "NamespaceGone",
     "NamespaceNotFound",
+    "NamespaceTaken",
     "Namespaces",
     "Override",
     "OverrideMatcher",

@@ -1,6 +1,6 @@
 """What callers may be told about rate limits."""
 
-from latchwork.kernel.faults import Fault, NotFound
+from latchwork.kernel.faults import Conflict, Fault, NotFound
 
 
 class NamespaceNotFound(NotFound):
@@ -17,6 +17,13 @@ class NamespaceGone(Fault):
     status = 410
     title = "Resource Gone"
     default_detail = "This namespace has been deleted."
+
+
+class NamespaceTaken(Conflict):
+    """Another namespace of the workspace has that name, or had it when it was deleted."""
+
+    code = "unkey/data/ratelimit_namespace_already_exists"
+    default_detail = "A namespace with this name already exists, or did before it was deleted."
 
 
 class OverrideNotFound(NotFound):

@@ -148,12 +148,17 @@ class Limiter:
 
 
 def _check(known: KnownNamespace, request: LimitRequest, now_ms: int) -> tuple[LimitCheck, str | None]:
-    """The question to the counters, with the limit and duration of the override that matches."""
+    """The question to the counters, with the limit and duration of the override that matches.
+
+    A burst that the request asks for holds up to the override's limit and no further.
+    """
     check = _plain(known.namespace.workspace_id, known.namespace.id, request)
     override = known.overrides.find(request.identifier, now_ms)
     if override is None:
         return check, None
     check.limit, check.duration_ms = override.limit, override.duration_ms
+    if check.burst is not None and check.burst > override.limit:
+        check.burst = override.limit
     return check, override.id
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from latchwork.domains import audit
 from latchwork.domains.ratelimits import store
+from latchwork.domains.ratelimits.faults import NamespaceNotFound
 from latchwork.domains.ratelimits.overrides import OverrideMatcher
 from latchwork.domains.ratelimits.records import Namespace
 from latchwork.kernel.clock import Clock
@@ -51,6 +52,13 @@ class Namespaces:
                 self._keep(workspace_id, name, known)
             else:
                 known = None  # something changed meanwhile: a late fill must not bring back the old
+        return known
+
+    async def live(self, workspace_id: str, name: str) -> KnownNamespace:
+        """The namespace with that name or id; raises `NamespaceNotFound`, also for one that was deleted."""
+        known = await self.find(workspace_id, name)
+        if known is None or known.namespace.deleted_at_ms is not None:
+            raise NamespaceNotFound
         return known
 
     @uninterrupted

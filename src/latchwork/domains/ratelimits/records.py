@@ -93,6 +93,7 @@ class Namespace:
     workspace_id: str
     name: str
     deleted_at_ms: int | None = None
+    created_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

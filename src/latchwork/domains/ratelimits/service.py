@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from latchwork.domains import audit
 from latchwork.domains.ratelimits import store
-from latchwork.domains.ratelimits.faults import NamespaceNotFound, OverrideNotFound
+from latchwork.domains.ratelimits.faults import OverrideNotFound
 from latchwork.domains.ratelimits.namespaces import KnownNamespace, Namespaces
 from latchwork.domains.ratelimits.records import Override
 from latchwork.kernel.clock import Clock
@@ -39,7 +39,7 @@ class Overrides:
         reason: str | None = None,
     ) -> Override:
         """Set the limit of the identifiers that `identifier` matches; raises `NamespaceNotFound`."""
-        known = await self._live(who, namespace)
+        known = await self.namespaces.live(who.workspace_id, namespace)
         who.must("ratelimit", known.namespace.id, "set_override")
         now_ms = self.clock.now_ms()
         wanted = Override(
@@ -57,7 +57,7 @@ class Overrides:
 
     async def get(self, who: Principal, *, namespace: str, identifier: str) -> Override:
         """The override that holds for `identifier`; `OverrideNotFound` also for want of permission."""
-        known = await self._live(who, namespace)
+        known = await self.namespaces.live(who.workspace_id, namespace)
         found = known.overrides.find(identifier, self.clock.now_ms())
         if found is None or not who.may("ratelimit", known.namespace.id, "read_override"):
             raise OverrideNotFound
@@ -65,7 +65,7 @@ class Overrides:
 
     async def page(self, who: Principal, *, namespace: str, cursor: str, limit: int) -> list[Override]:
         """Up to `limit` overrides of a namespace from id `cursor` on; raises `NamespaceNotFound`."""
-        known = await self._live(who, namespace)
+        known = await self.namespaces.live(who.workspace_id, namespace)
         who.must("ratelimit", known.namespace.id, "read_override")
         return await self.db.read(
             lambda connection: store.page_overrides(
@@ -76,7 +76,7 @@ class Overrides:
     @uninterrupted
     async def delete(self, who: Principal, *, namespace: str, identifier: str) -> None:
         """Delete the override of exactly that identifier or pattern; raises `OverrideNotFound`."""
-        known = await self._live(who, namespace)
+        known = await self.namespaces.live(who.workspace_id, namespace)
         who.must("ratelimit", known.namespace.id, "delete_override")
         now_ms = self.clock.now_ms()
 
@@ -88,12 +88,6 @@ class Overrides:
 
         await self.db.write(unit)
         self.invalidations.announce(("namespace", known.namespace.id))
-
-    async def _live(self, who: Principal, namespace: str) -> KnownNamespace:
-        known = await self.namespaces.find(who.workspace_id, namespace)
-        if known is None or known.namespace.deleted_at_ms is not None:
-            raise NamespaceNotFound
-        return known
 
 
 def _record(

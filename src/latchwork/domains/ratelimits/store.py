@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from latchwork.domains.ratelimits.records import LimitRule, Namespace, Override
 from latchwork.domains.ratelimits.tables import limit_rules, namespaces, overrides
@@ -101,7 +101,7 @@ def ensure_namespaces(
     created = []
     for name in dict.fromkeys(names):
         if find_namespace(connection, workspace_id, name) is None:
-            fresh = Namespace(new_id("rlns"), workspace_id, name)
+            fresh = Namespace(new_id("rlns"), workspace_id, name, created_at_ms=now_ms)
             connection.execute(
                 insert(namespaces).values(
                     id=fresh.id, workspace_id=workspace_id, name=name, created_at_ms=now_ms
@@ -120,8 +120,51 @@ def find_namespace(connection: Connection, workspace_id: str, name: str) -> Name
     ).all()
     if not rows:
         return None
-    row = next((row for row in rows if row.id == name), rows[0])
-    return Namespace(row.id, row.workspace_id, row.name, row.deleted_at_ms)
+    return _namespace(next((row for row in rows if row.id == name), rows[0]))
+
+
+def page_namespaces(
+    connection: Connection, workspace_id: str, *, search: str, cursor: str, limit: int
+) -> list[tuple[Namespace, int]]:
+    """Up to `limit` live namespaces from id `cursor` on, each with the number of its live overrides.
+
+    `search` is looked for in id and name, in any case; empty finds all.
+    """
+    count = (
+        select(func.count())
+        .select_from(overrides)
+        .where(overrides.c.namespace_id == namespaces.c.id)
+        .where(overrides.c.deleted_at_ms.is_(None))
+        .scalar_subquery()
+        .label("override_count")
+    )
+    question = (
+        select(namespaces, count)
+        .where(namespaces.c.workspace_id == workspace_id)
+        .where(namespaces.c.deleted_at_ms.is_(None))
+        .where(namespaces.c.id >= cursor)
+    )
+    if search:
+        question = question.where(
+            or_(
+                *(
+                    column.icontains(search, autoescape=True)
+                    for column in (namespaces.c.id, namespaces.c.name)
+                )
+            )
+        )
+    rows = connection.execute(question.order_by(namespaces.c.id).limit(limit))
+    return [(_namespace(row), row.override_count) for row in rows]
+
+
+def update_namespace(connection: Connection, workspace_id: str, namespace_id: str, **values: Any) -> None:
+    """Change columns of a namespace."""
+    mine = (namespaces.c.workspace_id == workspace_id) & (namespaces.c.id == namespace_id)
+    connection.execute(update(namespaces).where(mine).values(values))
+
+
+def _namespace(row: Row[Any]) -> Namespace:
+    return Namespace(row.id, row.workspace_id, row.name, row.deleted_at_ms, row.created_at_ms)
 
 
 def overrides_of(connection: Connection, namespace_id: str) -> list[Override]:

@@ -46,7 +46,13 @@ class LimitIdentifier(Body):
     cost: Annotated[Count, Meta(description="How much to take; 0 only looks.")] = 1
     algorithm: Algorithm = SLIDING_WINDOW
     burst: (
-        Annotated[Positive, Meta(description="Size of a token bucket; its limit by default.")] | UnsetType
+        Annotated[
+            Positive,
+            Meta(
+                description="Size of a token bucket; its limit by default. At most the limit of an override."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
@@ -215,7 +221,7 @@ async def multi_limit(
 )
 async def get_status(call: Request, body: LimitIdentifier) -> Rendered:
     """Answers what `limit` would, and takes nothing."""
-    request = record_of(body)
+    request = _storable(record_of(body))
     answer = await call.platform.limiter.status(call.who, request, decided_at(call))
     return Rendered(_body(call.request_id, request, answer))
 
@@ -354,8 +360,13 @@ def decided_at(call: Request) -> int:
     return int(told)
 
 
+def storable(text: str, name: str) -> str:
+    """The text, unless no database could keep it; identifiers are only counted, and may be anything."""
+    if "\0" in text:
+        raise BadRequest(f"`{name}` must not hold a NUL character.")
+    return text
+
+
 def _storable(request: LimitRequest) -> LimitRequest:
-    """The request, unless its namespace could not be created; identifiers are only counted."""
-    if "\0" in request.namespace:
-        raise BadRequest("`namespace` must not hold a NUL character.")
+    storable(request.namespace, "namespace")
     return request

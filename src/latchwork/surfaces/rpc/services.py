@@ -6,7 +6,7 @@ from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
-from latchwork.domains.ratelimits import Limiter, Overrides
+from latchwork.domains.ratelimits import Administration, Limiter, Overrides
 from latchwork.domains.verification import Callers, Explainer, Verifier
 from latchwork.kernel.clock import Clock
 from latchwork.surfaces.rpc.procedures import Call
@@ -23,6 +23,7 @@ class Services:
     migrations: Migrations
     limiter: Limiter
     overrides: Overrides
+    namespaces: Administration
     callers: Callers
     verifier: Verifier
     explainer: Explainer
