@@ -160,6 +160,18 @@ def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
     assert "trusted_proxies must be networks" in refusal_of(tmp_path)
 
 
+def test_headers_are_named_by_names_that_headers_can_have(tmp_path: Path) -> None:
+    variable = "LATCHWORK_FORWARD_AUTH__KEY_HEADERS"
+    assert settings_of(tmp_path).forward_auth.key_headers == ("Authorization", "X-API-Key")
+    assert settings_of(tmp_path, {variable: "Api-Key, X-Key"}).forward_auth.key_headers == (
+        "Api-Key",
+        "X-Key",
+    )
+    for value in (" , ", "X Key", "X-Key:", "X-Key\t2", "é", "a" * 65):
+        told = refusal_of(tmp_path, {variable: value})
+        assert told == f"{variable} must be names of headers, separated by commas, not {value}."
+
+
 def test_a_directory_may_begin_with_the_home_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

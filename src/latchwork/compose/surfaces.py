@@ -7,10 +7,11 @@ from ipaddress import ip_network
 from starlette.types import ASGIApp, Scope
 
 from latchwork.compose.platform import Platform
-from latchwork.domains.verification import CallerDisabled, CallerExpired, principal_of
+from latchwork.domains.verification import CallerDisabled, CallerExpired, Gatekeeper, principal_of
 from latchwork.domains.workspaces import WorkspaceDisabled, WorkspaceNotFound
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
+from latchwork.surfaces import forward_auth
 from latchwork.surfaces.agent_service.health import HealthApplication
 from latchwork.surfaces.http.client_ip import Networks
 from latchwork.surfaces.http.docs import DocsGate
@@ -70,13 +71,41 @@ def surfaces_of(platform: Platform) -> Surfaces:
         docs=gate,
         admission_faults=(CallerDisabled, CallerExpired, WorkspaceDisabled, WorkspaceNotFound),
     )
-    reference = Reference([ReferenceDocument("rpc", "RPC API", "/v2/openapi.json", rpc.openapi)], gate)
+    reference = Reference(
+        [
+            ReferenceDocument("rpc", "RPC API", "/v2/openapi.json", rpc.openapi),
+            ReferenceDocument(
+                "forward-auth",
+                "Forward authentication",
+                forward_auth.OPENAPI_PATH,
+                forward_auth.document,
+            ),
+        ],
+        gate,
+    )
     return Surfaces(
-        mounts={"/docs": reference, "/health": HealthApplication(_ready(platform)), "/v2": rpc},
+        mounts={
+            "/docs": reference,
+            "/health": HealthApplication(_ready(platform)),
+            forward_auth.PATH: _forward_auth(platform, trusted, gate),
+            "/v2": rpc,
+        },
         fallback=rpc,
         hot=rpc.hot,
         trusted=trusted,
         unhot_headers=UNHOT_HEADERS,
+    )
+
+
+def _forward_auth(platform: Platform, trusted: Networks, gate: DocsGate) -> forward_auth.ForwardAuth:
+    settings = platform.settings.forward_auth
+    token = None if settings.token is None else settings.token.reveal()
+    return forward_auth.ForwardAuth(
+        Gatekeeper(platform.services.verifier),
+        platform.clock,
+        forward_auth.Credentials(token, settings.key_headers),
+        trusted_proxies=trusted,
+        docs=gate,
     )
 
 

@@ -10,6 +10,7 @@ from latchwork.settings.loading import Loaded, SettingsError, load
 from latchwork.settings.tree import (
     AnalyticsSettings,
     Declared,
+    ForwardAuthSettings,
     LogSettings,
     ServerSettings,
     Settings,
@@ -21,6 +22,7 @@ from latchwork.settings.tree import (
 __all__ = [
     "AnalyticsSettings",
     "Declared",
+    "ForwardAuthSettings",
     "Loaded",
     "LogSettings",
     "Secret",

@@ -4,6 +4,7 @@ A reader takes what the user gave and returns the value, or raises `ValueError` 
 sentence whose beginning names the setting: "… must be a whole number from 1 to 9, not x".
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -129,6 +130,18 @@ def _read_networks(raw: object) -> object:
 
 
 networks = Kind("networks such as 10.0.0.0/8, separated by commas", _read_networks)
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+
+
+def _read_header_names(raw: object) -> object:
+    found = _parts(raw, header_names.right)
+    if not found or not all(_HEADER_NAME.fullmatch(name) for name in found):
+        raise _wrong(header_names.right, raw)
+    return tuple(found)
+
+
+header_names = Kind("names of headers, separated by commas", _read_header_names)
 
 
 def secret(least: int) -> Kind:

@@ -11,6 +11,7 @@ from latchwork.settings.kinds import (
     Kind,
     Secret,
     choice,
+    header_names,
     networks,
     path,
     postgres_url,
@@ -64,6 +65,22 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardAuthSettings:
+    """What reverse proxies may ask at `/forward-auth`."""
+
+    token: Secret | None = _setting(
+        None,
+        secret(16),
+        "What a proxy must send in X-Forward-Auth-Token; without it whoever reaches the server may ask.",
+    )
+    key_headers: tuple[str, ...] = _setting(
+        ("Authorization", "X-API-Key"),
+        header_names,
+        "The headers that may hold the client's key, the first sent counts; in Authorization after Bearer.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is said on standard error."""
 
@@ -103,6 +120,7 @@ class Settings:
     )
     analytics: AnalyticsSettings = AnalyticsSettings()
     server: ServerSettings = ServerSettings()
+    forward_auth: ForwardAuthSettings = ForwardAuthSettings()
     log: LogSettings = LogSettings()
 
 

@@ -8,6 +8,7 @@ from latchwork.domains.verification.cache import SnapshotCache
 from latchwork.domains.verification.callers import Callers, Quota, principal_of
 from latchwork.domains.verification.explain import Explainer, Explanation
 from latchwork.domains.verification.faults import CallerDisabled, CallerExpired
+from latchwork.domains.verification.gatekeeper import Gatekeeper
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
 from latchwork.domains.verification.snapshots import BoundLimit, CallerSnapshot, Grant, KeySnapshot, Render
@@ -22,6 +23,7 @@ __all__ = [
     "Claim",
     "Explainer",
     "Explanation",
+    "Gatekeeper",
     "Grant",
     "KeySnapshot",
     "LimitClaim",

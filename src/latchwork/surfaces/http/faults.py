@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from latchwork.kernel.faults import Fault, NotFound
 
+ERROR_TYPES = "https://latchwork.dev/docs/errors/"
+"""What a fault's code is appended to, to make the `type` of an error."""
+
 
 class BodyTooLarge(Fault):
     """The body is longer than this procedure reads."""

@@ -7,12 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from latchwork.kernel.faults import Fault
-from latchwork.surfaces.http.faults import headers_of
+from latchwork.surfaces.http.faults import ERROR_TYPES, headers_of
 from latchwork.surfaces.http.hot import JSON, PROBLEM, Answer
 from latchwork.surfaces.rpc.faults import InvalidRequest
-
-ERROR_TYPES = "https://latchwork.dev/docs/errors/"
-"""What a fault's code is appended to, to make the `type` of an error."""
 
 ErrorTypes = Literal["negotiated", "problem", "json"]
 """How a procedure's errors are typed: as §1.1 negotiates, or always as the one or the other."""

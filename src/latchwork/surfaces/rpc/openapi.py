@@ -14,10 +14,10 @@ from latchwork.kernel.faults import (
     Unavailable,
 )
 from latchwork.kernel.principal import lacking
-from latchwork.surfaces.http.faults import BodyTooLarge, RequestTimeout, Unexpected
+from latchwork.surfaces.http.faults import ERROR_TYPES, BodyTooLarge, RequestTimeout, Unexpected
 from latchwork.surfaces.rpc.admission import Allowance
 from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
-from latchwork.surfaces.rpc.envelope import ERROR_TYPES, STATUSES_WITH_ERRORS
+from latchwork.surfaces.rpc.envelope import STATUSES_WITH_ERRORS
 from latchwork.surfaces.rpc.examples import example_of
 from latchwork.surfaces.rpc.faults import MalformedAuthorization
 from latchwork.surfaces.rpc.procedures import BODY_BYTES, Family, Method, Page, Procedure

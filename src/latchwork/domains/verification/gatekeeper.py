@@ -1,0 +1,40 @@
+"""The gatekeeper: verifies keys of an API that the operator names, where nobody with a root key asks."""
+
+from functools import lru_cache
+
+from latchwork.domains.verification.cache import Missing
+from latchwork.domains.verification.records import Claim, Outcome, Verdict
+from latchwork.domains.verification.service import Verifier
+from latchwork.domains.verification.snapshots import Grant
+
+
+class Gatekeeper:
+    """Decides as `Verifier` does, for the keys of one API; keys of any other are NOT_FOUND.
+
+    An API belongs to one workspace, so naming it names the workspace; a key of another workspace is a key of
+    another API.
+    """
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def attempt(self, api_id: str, claim: Claim, now_ms: int) -> Verdict | None:
+        """The verdict if memory suffices, else `None` with nothing consumed; faults as `Verifier.verify`."""
+        found = self._verifier.keys.get(claim.digest)
+        if found is None:
+            return None
+        if isinstance(found, Missing) or found.api_id != api_id:
+            return Verdict(Outcome.NOT_FOUND)
+        return self._verifier.attempt(_grant(found.workspace_id, api_id), claim, now_ms)
+
+    async def verify(self, api_id: str, claim: Claim, now_ms: int) -> Verdict:
+        """The verdict, with its spend durable; faults as `Verifier.verify`."""
+        snapshot = await self._verifier.keys.fetch(claim.digest)
+        if snapshot is None or snapshot.api_id != api_id:
+            return Verdict(Outcome.NOT_FOUND)
+        return await self._verifier.verify(_grant(snapshot.workspace_id, api_id), claim, now_ms)
+
+
+@lru_cache(maxsize=1_024)
+def _grant(workspace_id: str, api_id: str) -> Grant:
+    return Grant(workspace_id, verifies_all=False, verifies_apis=frozenset({api_id}))
