@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from latchwork.surfaces.http.client_ip import Networks, client_ip
-from latchwork.surfaces.http.hot import Answer, HotHandler, Later, request_id_of
+from latchwork.surfaces.http.hot import Answer, HotHandler, Later, request_id_of, token_digest
 from latchwork.surfaces.http.ordinary import Ordinary, Screen
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 
@@ -101,7 +101,7 @@ class Application:
 
     def _ask(self, path: str, authorization: bytes, body: bytes, ip: str) -> bytes | Answer | Later | None:
         try:
-            return self._hot[path](authorization, body, ip)
+            return self._hot[path](token_digest(authorization), body, ip)
         except Exception:  # noqa: BLE001 - whatever failed, the application renders it
             _log.exception("A hot handler failed; the application serves the request.")
             return None

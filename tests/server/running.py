@@ -52,8 +52,8 @@ class Hot:
         self.calls: list[tuple[bytes, bytes, str]] = []
         self.laters: asyncio.Queue[FakeLater] = asyncio.Queue()
 
-    def __call__(self, authorization: bytes, body: bytes, ip: str) -> bytes | Answer | FakeLater | None:
-        self.calls.append((authorization, body, ip))
+    def __call__(self, token: bytes, body: bytes, ip: str) -> bytes | Answer | FakeLater | None:
+        self.calls.append((token, body, ip))
         kind = body.partition(b" ")[0].strip(b'"')
         act = getattr(self, "_" + kind.decode("latin-1"), None) if kind.isalpha() else None
         return envelope(len(self.calls), body) if act is None else act(body)

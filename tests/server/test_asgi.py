@@ -176,8 +176,8 @@ async def test_a_body_in_pieces_reaches_the_handler_whole_and_the_application_in
     ]
     seen: list[object] = []
 
-    def decline(authorization: bytes, body: bytes, ip: str) -> None:
-        seen.append((authorization, body, ip))
+    def decline(token: bytes, body: bytes, ip: str) -> None:
+        seen.append((token, body, ip))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.extend([await receive(), await receive()])
@@ -190,7 +190,7 @@ async def test_a_body_in_pieces_reaches_the_handler_whole_and_the_application_in
 
     await Application({}, fallback=app, hot={"/hot": decline})(_hot_scope(4), receive, send)
     assert seen == [
-        (b"a", b"abcd", ""),
+        (b"", b"abcd", ""),
         {"type": "http.request", "body": b"abcd", "more_body": False},
         {"type": "http.disconnect"},
     ]
@@ -203,7 +203,7 @@ async def test_a_client_that_leaves_while_it_sends_is_asked_about_nowhere() -> N
     async def send(message: Message) -> None:
         raise AssertionError
 
-    def handler(authorization: bytes, body: bytes, ip: str) -> None:
+    def handler(token: bytes, body: bytes, ip: str) -> None:
         raise AssertionError
 
     application = Application({}, fallback=_without_lifespan, hot={"/hot": handler})

@@ -25,7 +25,7 @@ from tests.server.wire import HOT, hot, request
 
 
 def _head(length: int = 1) -> Head:
-    return Head(Hot(), length, 0, 0, ())
+    return Head(Hot(), length, b"", ())
 
 
 def test_a_head_is_worth_learning_when_it_comes_again() -> None:

@@ -129,7 +129,7 @@ def _key_loader(
         snapshot = await db.read(lambda connection: load_key(connection, digest))
         if snapshot is None:
             return None
-        snapshot.rendered = render(snapshot)
+        render(snapshot)
         if snapshot.credits is not None:
             ledger.load(snapshot.key_id, snapshot.credits.remaining, epoch)
         return snapshot

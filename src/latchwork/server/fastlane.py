@@ -4,6 +4,7 @@ A request takes the first way that is sure to understand it:
 
 1. Its head was read before, byte for byte: nothing is parsed. Only at the boundary of a message, where the
    parser's state depends on nothing that came before, so that the same bytes mean what they meant then.
+   A connection remembers the head it sent last; heads of all connections are remembered by their digests.
 2. uvicorn's parser, and a screen that lets only ordinary requests to hot paths pass.
 3. uvicorn's ordinary way, for everything else and for what a hot handler declines.
 """
@@ -23,7 +24,7 @@ from latchwork.server.deadlines import Sweep
 from latchwork.server.heads import Head, Heads, span_of
 from latchwork.server.limits import Limits, is_host
 from latchwork.surfaces.http.client_ip import Networks, canonical, client_ip, is_trusted
-from latchwork.surfaces.http.hot import Answer, HotHandler, Later
+from latchwork.surfaces.http.hot import Answer, HotHandler, Later, token_digest
 from latchwork.surfaces.http.ordinary import Ordinary, Screen
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -50,6 +51,11 @@ class Lane:
 _Request = tuple[HotHandler, str, bytes, Fields, Ordinary]
 """An ordinary request to a hot path, without its body: handler, client's address, target, headers, and
 what the screen made of them. A plain tuple because one is made for every request that is parsed."""
+
+
+_Familiar = tuple[bytes, int, int, HotHandler, bytes, str]
+"""The head a connection sent last, its length, that of the whole message, and how to serve the next like it:
+handler, digest of the token, client's address."""
 
 
 class _OrdinaryParser:
@@ -82,6 +88,7 @@ class FastProtocol(StrictProtocol):
         self._parts: list[bytes] = []
         self._declined = False  # the handler has been asked about the request that is being parsed
         self._lesson: tuple[bytes, Head] | None = None
+        self._familiar: _Familiar | None = None
         self._unknown = 0
         self._skipped = 0
         self._peer = ""
@@ -102,9 +109,36 @@ class FastProtocol(StrictProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._idle and self._recalls:
+            familiar = self._familiar
+            if familiar is not None and len(data) == familiar[2] and data.startswith(familiar[0]):
+                self._repeat(data, familiar)
+                return
             data = self._recall(data)
         if data and self._phase < DEAF:
             self._feed(data)
+
+    def _repeat(self, data: bytes, familiar: _Familiar) -> None:
+        """Serve one whole request whose head is the last one's; the hottest lines of the server."""
+        _, end, _, handler, token, address = familiar
+        try:
+            answer = handler(token, data[end:], address)
+        except Exception:  # noqa: BLE001 - whatever failed, the application renders it
+            _failed()
+            answer = None
+        if answer is None:
+            self._declined = True
+            self._feed(data)
+            return
+        self._waiting.since = None
+        if type(answer) is bytes:
+            state, answers = self.server_state, self.terms.answers
+            state.total_requests += 1
+            if answers.defaults is not state.default_headers:
+                answers.follow(state.default_headers)
+            self.transport.write(answers.ok(answer))
+            return
+        self._give(answer)
+        self._settle()
 
     def _recall(self, data: bytes) -> bytes:
         """Answer the requests at the start of `data` whose heads are known; the rest is for the parser."""
@@ -117,19 +151,20 @@ class FastProtocol(StrictProtocol):
             if head is None:
                 data = self._study(digest, data, end)
                 break
-            handler, length, start, stop, forwarded = head
+            handler, length, token, forwarded = head
             after = end + length
             if len(data) < after:
                 break
             address = self._address([data[a:b] for a, b in forwarded]) if forwarded else self._peer
             try:
-                answer = handler(data[start:stop], data[end:after], address)
+                answer = handler(token, data[end:after], address)
             except Exception:  # noqa: BLE001 - whatever failed, the application renders it
                 _failed()
                 answer = None
             if answer is None:
                 self._declined = True
                 break
+            self._familiar = data[:end], end, after, handler, token, address
             self._unknown = 0
             self._waiting.since = None
             data = data[after:]
@@ -229,7 +264,7 @@ class FastProtocol(StrictProtocol):
         else:
             handler, address, _, _, ordinary = hot
             try:
-                answer = handler(ordinary[0], body, address)
+                answer = handler(token_digest(ordinary[0]), body, address)
             except Exception:  # noqa: BLE001 - whatever failed, the application renders it
                 _failed()
         if answer is None:
@@ -307,7 +342,7 @@ class FastProtocol(StrictProtocol):
 def _learnt(hot: _Request, head: bytes, trusted: Networks) -> Head:
     handler, _, _, _, (authorization, length, _, _, forwarded) = hot
     spans = tuple(span_of(value, head) for value in forwarded) if trusted else ()
-    return Head(handler, length, *span_of(authorization, head), spans)
+    return Head(handler, length, token_digest(authorization), spans)
 
 
 def _failed() -> None:

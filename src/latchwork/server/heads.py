@@ -9,12 +9,14 @@ Span = tuple[int, int]
 
 
 class Head(NamedTuple):
-    """What the parser made of a head of an ordinary hot request; spans point into the same bytes."""
+    """What the parser made of a head of an ordinary hot request; spans point into the same bytes.
+
+    `token` is the digest of its bearer token.
+    """
 
     handler: HotHandler
     content_length: int
-    start: int
-    stop: int
+    token: bytes
     forwarded: tuple[Span, ...]
 
 

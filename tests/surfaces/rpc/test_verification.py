@@ -299,7 +299,7 @@ async def test_every_outcome_reads_alike_from_both_doors(house: House, acme: Cli
 
 
 def _limits(house: House) -> list[Any]:
-    return [b for s in house.platform.services.verifier.keys.found.values() for b in s.auto_limits]
+    return [b for s in house.platform.services.verifier.keys.found.values() for b in s.auto]
 
 
 def _plain(answer: Any) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 Algorithm = Literal["sliding_window", "moving_window", "token_bucket"]
 """How a counter forgets: windows aligned to the epoch, of which the previous one is weighed; exactly, in
 every interval of the duration; or by leaking evenly from a bucket of size `burst`."""
@@ -17,8 +19,7 @@ ENFORCE: Final = "enforce"
 SHADOW: Final = "shadow"
 
 
-@dataclass(slots=True)
-class LimitCheck:
+class LimitCheck(msgspec.Struct, gc=False):
     """One question to a counter: may `cost` be taken, when at most `limit` may be per `duration_ms`?
 
     A counter is `key`, `algorithm` and `duration_ms` together: another duration is another counter,
@@ -26,8 +27,7 @@ class LimitCheck:
     where the counter already stands above its limit. `burst` is the size of a token bucket, by default
     its limit; the other algorithms have none.
 
-    Treat it as immutable: a check is made once and asked many times. It is not frozen because a frozen
-    one takes three times as long to make, and `ratelimit.limit` makes one for each request.
+    Treat it as immutable: a check is made once and asked many times.
     """
 
     key: str
@@ -46,8 +46,7 @@ class LimitCheck:
         return self.limit
 
 
-@dataclass(slots=True)
-class LimitState:
+class LimitState(msgspec.Struct, gc=False):
     """What a check found, after it was counted where it was.
 
     `exceeded`: this check refuses (never in shadow mode). `would_exceed`: it did not fit, whatever the
@@ -64,8 +63,7 @@ class LimitState:
     retry_ms: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRule:
+class LimitRule(msgspec.Struct, frozen=True, gc=False):
     """A named limit of a key or an identity.
 
     An `auto_apply` rule is checked at every verification with a cost of 1, any other when asked for.

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
@@ -10,17 +11,32 @@ from latchwork.domains.ratelimits.records import LimitRule, Namespace, Override
 from latchwork.domains.ratelimits.tables import limit_rules, namespaces, overrides
 from latchwork.kernel.ids import new_id
 
+T = TypeVar("T")
+
+rule_columns = (
+    limit_rules.c.id.label("rule_id"),
+    limit_rules.c.subject_id.label("rule_subject_id"),
+    limit_rules.c.name.label("rule_name"),
+    limit_rules.c.limit,
+    limit_rules.c.duration_ms,
+    limit_rules.c.auto_apply,
+    limit_rules.c.algorithm,
+    limit_rules.c.burst,
+    limit_rules.c.mode,
+)
+"""What `rule_of` reads of a row, under names that leave those of other tables free."""
+
 
 def rules_of(connection: Connection, subject_ids: Iterable[str]) -> dict[str, list[LimitRule]]:
     """The named limits of each subject (a key or an identity), by name."""
     found: dict[str, list[LimitRule]] = {}
     rows = connection.execute(
-        select(limit_rules)
+        select(*rule_columns)
         .where(limit_rules.c.subject_id.in_(list(subject_ids)))
         .order_by(limit_rules.c.subject_id, limit_rules.c.name)
     )
     for row in rows:
-        found.setdefault(row.subject_id, []).append(_rule(row))
+        found.setdefault(row.rule_subject_id, []).append(rule_of(row))
     return found
 
 
@@ -81,17 +97,24 @@ def _values(rule: LimitRule) -> dict[str, Any]:
     }
 
 
-def _rule(row: Row[Any]) -> LimitRule:
+def rule_of(row: Any) -> LimitRule:
+    """The rule in a row that has `rule_columns`; names and numbers that many rules have are kept once."""
     return LimitRule(
-        id=row.id,
-        name=row.name,
-        limit=row.limit,
-        duration_ms=row.duration_ms,
+        id=row.rule_id,
+        name=_once(row.rule_name),
+        limit=_once(row.limit),
+        duration_ms=_once(row.duration_ms),
         auto_apply=row.auto_apply,
-        algorithm=row.algorithm,
-        burst=row.burst,
-        mode=row.mode,
+        algorithm=_once(row.algorithm),
+        burst=_once(row.burst),
+        mode=_once(row.mode),
     )
+
+
+@lru_cache(maxsize=4_096, typed=True)
+def _once(value: T) -> T:
+    """An equal value that was seen before, so that a million rules share one."""
+    return value
 
 
 def ensure_namespaces(

@@ -11,7 +11,14 @@ from latchwork.domains.verification.faults import CallerDisabled, CallerExpired
 from latchwork.domains.verification.gatekeeper import Gatekeeper
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
-from latchwork.domains.verification.snapshots import BoundLimit, CallerSnapshot, Grant, KeySnapshot, Render
+from latchwork.domains.verification.snapshots import (
+    BoundLimit,
+    CallerSnapshot,
+    Grant,
+    KeySnapshot,
+    KnownIdentity,
+    Render,
+)
 from latchwork.domains.verification.store import load_caller, load_key
 
 __all__ = [
@@ -26,6 +33,7 @@ __all__ = [
     "Gatekeeper",
     "Grant",
     "KeySnapshot",
+    "KnownIdentity",
     "LimitClaim",
     "Outcome",
     "Quota",

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from latchwork.domains.verification.snapshots import Scope, Snapshot
 from latchwork.kernel.invalidations import Invalidations, Tag
 
-S = TypeVar("S", bound=Snapshot)
+S = TypeVar("S", bound=Snapshot[Any])
 
 
 class Missing:
@@ -84,7 +84,7 @@ class SnapshotCache(Generic[S]):
             return False
         tags: list[Tag] = [("key", digest)]
         if snapshot is not None:
-            tags += snapshot.scope_tags
+            tags += snapshot.scope.tags
             if snapshot.identity_tag:
                 tags.append(snapshot.identity_tag)
         return any(self._changed.get(tag, 0) > version for tag in tags)
@@ -95,19 +95,18 @@ class SnapshotCache(Generic[S]):
             self.missing[digest] = MISSING
             return None
         _make_room(self.found, self._most, self._drop)
-        snapshot.scope = self._scope(snapshot.scope_tags)
+        snapshot.scope = self._shared(snapshot.scope)
         if snapshot.identity_tag is not None:
             self._of_identity.setdefault(snapshot.identity_tag, []).append(digest)
         self.found[digest] = snapshot
         return snapshot
 
-    def _scope(self, tags: tuple[Tag, ...]) -> Scope:
-        """The scope shared by all snapshots that stand on the same things."""
-        present = self._scopes.get(tags[0])
+    def _shared(self, scope: Scope) -> Scope:
+        """The scope of all snapshots that stand on the same things: an equal one, or else this one."""
+        present = self._scopes.get(scope.tags[0])
         if present:
             return present[0]
-        scope = Scope()
-        for tag in tags:
+        for tag in scope.tags:
             self._scopes.setdefault(tag, []).append(scope)
         return scope
 

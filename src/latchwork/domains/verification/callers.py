@@ -12,7 +12,6 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import TooManyRequests, Unauthorized
 from latchwork.kernel.principal import Principal
 
-_BEARER = b"Bearer "
 _MINUTE_MS = 60_000
 WHOAMI_PER_MINUTE = 100
 
@@ -35,19 +34,13 @@ class Callers:
         self._counters = counters
         self._clock = clock
 
-    def known(self, authorization: bytes, now_ms: int) -> CallerSnapshot | None:
-        """The caller, if memory alone says that nothing at all is in the way; else ask `authenticate`."""
-        if authorization[:7] != _BEARER:
-            return None
-        caller = self.cache.found.get(sha256(authorization[7:]).digest())
-        if (
-            caller is None
-            or not caller.scope.live
-            or not caller.enabled
-            or not caller.workspace_enabled
-            or caller.requests_per_minute is not None
-            or (caller.expires_ms is not None and caller.expires_ms < now_ms)
-        ):
+    def known(self, token: bytes, now_ms: int) -> CallerSnapshot | None:
+        """The caller whose root key has this digest, if memory alone says that nothing at all is in the way.
+
+        Else ask `authenticate`.
+        """
+        caller = self.cache.found.get(token)
+        if caller is None or now_ms > caller.until_ms or not caller.scope.live:
             return None
         return caller
 

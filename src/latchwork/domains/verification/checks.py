@@ -23,7 +23,7 @@ class Check:
 
 
 def _workspace(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
-    if snapshot.workspace_enabled:
+    if snapshot.scope.workspace_enabled:
         return None
     return Refusal(Outcome.FORBIDDEN, "The workspace of this key is disabled.")
 
@@ -40,7 +40,8 @@ def _expiry(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
 
 
 def _api_ips(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
-    if snapshot.api_ips is None or snapshot.api_ips.allows(ip):
+    allowed = snapshot.scope.api_ips
+    if allowed is None or allowed.allows(ip):
         return None
     return Refusal(Outcome.FORBIDDEN, f"The address {ip} is not among those the API allows.")
 
@@ -51,6 +52,11 @@ def _key_ips(snapshot: KeySnapshot, ip: str, now_ms: int) -> Refusal | None:
     return Refusal(Outcome.FORBIDDEN, f"The address {ip} is not among those the key allows.")
 
 
+def _api_allows(snapshot: KeySnapshot) -> str:
+    allows = "any" if snapshot.scope.api_ips is None else "the"
+    return f"The API allows {allows} address."
+
+
 def _until(snapshot: KeySnapshot) -> str:
     expires_ms = snapshot.expires_ms
     return "The key never expires." if expires_ms is None else f"The key expires at {moment(expires_ms)}."
@@ -59,7 +65,7 @@ def _until(snapshot: KeySnapshot) -> str:
 CHECKS: tuple[Check, ...] = (
     Check(
         "workspace",
-        lambda key: not key.workspace_enabled,
+        lambda key: not key.scope.workspace_enabled,
         _workspace,
         lambda key: "The workspace is enabled.",
         lambda key: "Ask the operator to enable the workspace.",
@@ -80,10 +86,10 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "apiIpWhitelist",
-        lambda key: key.api_ips is not None,
+        lambda key: key.scope.api_ips is not None,
         _api_ips,
-        lambda key: "The API allows any address." if key.api_ips is None else "The API allows the address.",
-        lambda key: f"Call from {key.api_ips}, or change the API's `ipWhitelist`.",
+        _api_allows,
+        lambda key: f"Call from {key.scope.api_ips}, or change the API's `ipWhitelist`.",
     ),
     Check(
         "keyIpWhitelist",

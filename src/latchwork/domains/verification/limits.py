@@ -17,10 +17,7 @@ def chosen(snapshot: KeySnapshot, claims: Iterable[LimitClaim]) -> list[Bound]:
 
     Raises `PreconditionFailed` naming a limit that neither the key nor its identity has.
     """
-    limits: dict[str, Bound] = {
-        bound.rule.name: (bound, check)
-        for bound, check in zip(snapshot.auto_limits, snapshot.auto_checks, strict=True)
-    }
+    limits: dict[str, Bound] = {bound.rule.name: (bound, bound.check) for bound in snapshot.auto}
     for claim in claims:
         limits[claim.name] = _own(snapshot, claim) if claim.is_its_own else _stored(snapshot, claim)
     return list(limits.values())
@@ -42,7 +39,7 @@ def _own(snapshot: KeySnapshot, claim: LimitClaim) -> Bound:
 
 
 def _stored(snapshot: KeySnapshot, claim: LimitClaim) -> Bound:
-    bound = snapshot.limits.get(claim.name)
+    bound = snapshot.limit(claim.name)
     if bound is None:
         raise PreconditionFailed(
             f"The limit '{claim.name}' was requested, but neither the key nor its identity has it. "

@@ -36,7 +36,7 @@ class LimitClaim(msgspec.Struct, frozen=True, gc=False):
         return self.limit is not None and self.duration_ms is not None
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """One verification: the digest of the key's text, and what the key is to be used for.
 
     `cost` is in credits; `None` costs 1 where the key has credits. `keyspaces` are the only ones
@@ -46,11 +46,11 @@ class Claim(msgspec.Struct, frozen=True):
     digest: bytes
     ip: str
     request_id: str
-    tags: tuple[str, ...] | list[str] = ()
+    tags: tuple[str, ...] = ()
     query: str | None = None
     cost: int | None = None
-    limits: tuple[LimitClaim, ...] | list[LimitClaim] = ()
-    keyspaces: tuple[str, ...] | list[str] = ()
+    limits: tuple[LimitClaim, ...] = ()
+    keyspaces: tuple[str, ...] = ()
 
 
 class Refusal:
@@ -67,26 +67,17 @@ class Refusal:
 LimitStates = list[tuple[BoundLimit, LimitState]]
 
 
-class Verdict:
+class Verdict(msgspec.Struct):
     """The decision. `snapshot` is `None` for NOT_FOUND, which tells nothing else.
 
     `remaining` are the key's credits, `None` when it is unlimited. While `commit` is not `None` the
     spend is not yet durable, and the verdict must not leave the house before it is.
     """
 
-    __slots__ = ("commit", "limits", "outcome", "reason", "remaining", "retry_at_ms", "snapshot")
-
-    def __init__(
-        self,
-        outcome: Outcome,
-        snapshot: KeySnapshot | None = None,
-        remaining: int | None = None,
-        limits: LimitStates | None = None,
-    ) -> None:
-        self.outcome = outcome
-        self.snapshot = snapshot
-        self.remaining = remaining
-        self.limits = limits
-        self.reason: str | None = None
-        self.retry_at_ms: int | None = None
-        self.commit: Commit | None = None
+    outcome: Outcome
+    snapshot: KeySnapshot | None = None
+    remaining: int | None = None
+    limits: LimitStates | None = None
+    reason: str | None = None
+    retry_at_ms: int | None = None
+    commit: Commit | None = None

@@ -10,9 +10,10 @@ from latchwork.domains.ratelimits import Counters, LimitRule, LimitState
 from latchwork.domains.verification.cache import MISSING, SnapshotCache
 from latchwork.domains.verification.limits import Bound, chosen
 from latchwork.domains.verification.records import Claim, LimitStates, Outcome, Refusal, Verdict
-from latchwork.domains.verification.snapshots import KeySnapshot, Verifying
+from latchwork.domains.verification.snapshots import BoundLimit, KeySnapshot, Verifying
 from latchwork.kernel.durations import spoken
 
+_VALID = Outcome.VALID
 _SAMPLE = 10  # one in ten verifications of an API whose analytics are sampled
 
 
@@ -27,7 +28,9 @@ class Verifier:
         analytics: Analytics,
     ) -> None:
         self.keys = keys
+        self._found = keys.found
         self.counters = counters
+        self._take_one = counters.take_one
         self.ledger = ledger
         self._record = analytics.verifications.append
         self._sampled = 0
@@ -74,20 +77,22 @@ class Verifier:
         A spend may still be on its way to the disk: see `Verdict.commit`.
         """
         began = perf_counter_ns()
-        found = self.keys.get(claim.digest)
-        if found is None:
-            return None
-        if found is MISSING or not self.may_know(caller, claim, found):  # type: ignore[arg-type]
+        snapshot = self._found.get(claim.digest)
+        if snapshot is None or not snapshot.scope.live:
+            return Verdict(Outcome.NOT_FOUND) if self.keys.get(claim.digest) is MISSING else None
+        if not self.may_know(caller, claim, snapshot):
             return Verdict(Outcome.NOT_FOUND)
-        snapshot: KeySnapshot = found  # type: ignore[assignment]
         metered = snapshot.credits is not None
         if metered and snapshot.key_id not in self.ledger.balances:
             return None
-        verdict = self._decide(snapshot, claim, now_ms)
+        if snapshot.is_plain and claim.query is None and not claim.limits:
+            verdict = self._under_one(snapshot, snapshot.auto[0], now_ms)
+        else:
+            verdict = self._decide(snapshot, claim, now_ms)
         spent = 0
-        if verdict.outcome is Outcome.VALID and metered:
+        if metered and verdict.outcome is _VALID:
             spent = self._spend(verdict, snapshot, claim)
-        if snapshot.observed == "full" or self._is_sampled(snapshot):
+        if snapshot.scope.observed == "full" or self._is_sampled(snapshot):
             latency_us = (perf_counter_ns() - began) // 1000
             self._record((now_ms, claim.request_id, snapshot, verdict.outcome, claim.tags, spent, latency_us))
         return verdict
@@ -95,10 +100,11 @@ class Verifier:
     @staticmethod
     def may_know(caller: Verifying, claim: Claim, snapshot: KeySnapshot) -> bool:
         """Whether this caller may learn that the key exists; else it is NOT_FOUND and nothing more."""
+        place = snapshot.scope
         return (
-            snapshot.workspace_id == caller.workspace_id
-            and (caller.verifies_all or snapshot.api_id in caller.verifies_apis)
-            and (not claim.keyspaces or snapshot.keyspace_id in claim.keyspaces)
+            place.workspace_id == caller.workspace_id
+            and (caller.verifies_all or place.api_id in caller.verifies_apis)
+            and (not claim.keyspaces or place.keyspace_id in claim.keyspaces)
         )
 
     def _decide(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Verdict:
@@ -111,19 +117,19 @@ class Verifier:
             reason = f"The key lacks permissions: {query.missing(snapshot.permissions)}"
             return self._refused(snapshot, Refusal(Outcome.INSUFFICIENT_PERMISSIONS, reason))
         if claim.limits:
-            bound = chosen(snapshot, claim.limits)
-            return self._limited(snapshot, bound, now_ms)
-        if len(snapshot.auto_checks) == 1:
-            state = self.counters.take_one(snapshot.auto_checks[0], now_ms)
-            limits = [(snapshot.auto_limits[0], state)]
-            if state.exceeded:
-                return self._over(snapshot, limits)
-            return Verdict(Outcome.VALID, snapshot, None, limits)
-        if snapshot.auto_checks:
-            return self._limited(
-                snapshot, list(zip(snapshot.auto_limits, snapshot.auto_checks, strict=True)), now_ms
-            )
+            return self._limited(snapshot, chosen(snapshot, claim.limits), now_ms)
+        auto = snapshot.auto
+        if len(auto) == 1:
+            return self._under_one(snapshot, auto[0], now_ms)
+        if auto:
+            return self._limited(snapshot, [(bound, bound.check) for bound in auto], now_ms)
         return Verdict(Outcome.VALID, snapshot)
+
+    def _under_one(self, snapshot: KeySnapshot, bound: BoundLimit, now_ms: int) -> Verdict:
+        state = self._take_one(bound.check, now_ms)
+        if state.exceeded:
+            return self._over(snapshot, [(bound, state)])
+        return Verdict(_VALID, snapshot, None, [(bound, state)])
 
     def _limited(self, snapshot: KeySnapshot, bound: Sequence[Bound], now_ms: int) -> Verdict:
         states = self.counters.take([check for _, check in bound], now_ms)
@@ -160,7 +166,7 @@ class Verifier:
         return 0
 
     def _is_sampled(self, snapshot: KeySnapshot) -> bool:
-        if snapshot.observed != "sampled":
+        if snapshot.scope.observed != "sampled":
             return False
         self._sampled = (self._sampled + 1) % _SAMPLE
         return self._sampled == 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Any, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from latchwork.domains.credits import Balance
 from latchwork.domains.ratelimits import LimitCheck, LimitRule, counter_key
@@ -12,29 +12,53 @@ from latchwork.kernel.principal import EVERYTHING
 
 
 class Scope:
-    """What many snapshots stand on together (an API, a workspace); ends all of them at once."""
+    """What many snapshots stand on together; ends all of them at once when one of `tags` changes."""
 
-    __slots__ = ("live",)
+    __slots__ = ("live", "tags")
 
-    def __init__(self) -> None:
+    def __init__(self, *tags: Tag) -> None:
         self.live = True
+        self.tags = tags
 
 
-class Snapshot:
+class Place(Scope):
+    """An API in its workspace: what the snapshots of all its keys have in common."""
+
+    __slots__ = (
+        "api_id",
+        "api_ips",
+        "keyspace_id",
+        "observed",
+        "workspace_enabled",
+        "workspace_id",
+    )
+
+    api_id: str
+    api_ips: "IpList | None"
+    keyspace_id: str
+    observed: str
+    workspace_enabled: bool
+    workspace_id: str
+
+
+P = TypeVar("P", bound=Scope)
+
+
+class Snapshot(Generic[P]):
     """What a cache keeps under a digest."""
 
-    __slots__ = ("digest", "identity_tag", "scope", "scope_tags")
+    __slots__ = ("digest", "identity_tag", "scope")
 
     digest: bytes
-    scope: Scope
-    scope_tags: tuple[Tag, ...]
+    scope: P
     identity_tag: Tag | None
 
 
 class BoundLimit:
     """A named limit together with whose counter it uses.
 
-    `check` is what one plain verification asks of the counters; `rendered` is the surface's.
+    `check` is what one plain verification asks of the counters; `rendered` is the surface's: what answers
+    say of the limit after its id.
     """
 
     __slots__ = ("check", "rendered", "rule")
@@ -78,66 +102,95 @@ class IpList:
         return ", ".join(str(network) for network in self._networks)
 
 
-class KeySnapshot(Snapshot):
-    """A tenant's key. `rendered` and `bare` are the surface's own bytes, opaque here."""
+class KnownIdentity(NamedTuple):
+    """Whose key it is; `limits` are those that none of the key's own hides."""
+
+    id: str
+    external_id: str
+    meta: Mapping[str, Any] | None
+    limits: tuple[LimitRule, ...]
+
+
+class KeySnapshot(Snapshot[Place]):
+    """A tenant's key. There may be a million, so what is equal among many is shared.
+
+    `checks` are those that could ever refuse it, `auto` the limits that every verification asks for; a key
+    with none of the former and one of the latter, as most are, `is_plain`. `was_shown` is false of a key that
+    was taken over by its hash and whose text nobody has seen yet.
+    `rendered` is the surface's: what every answer says of the key after its id.
+    """
 
     __slots__ = (
-        "api_id",
-        "api_ips",
-        "auto_checks",
-        "auto_limits",
+        "auto",
         "checks",
         "credits",
         "enabled",
         "expires_ms",
-        "external_id",
-        "identity_id",
-        "identity_limits",
-        "identity_meta",
+        "identity",
+        "is_plain",
         "key_id",
         "key_ips",
-        "keyspace_id",
         "limits",
         "meta",
         "name",
-        "observed",
         "permissions",
         "rendered",
         "roles",
-        "start",
-        "workspace_enabled",
-        "workspace_id",
+        "was_shown",
     )
 
     key_id: str
-    workspace_id: str
-    workspace_enabled: bool
-    keyspace_id: str
-    api_id: str
-    api_ips: IpList | None
     key_ips: IpList | None
     name: str | None
-    start: str
+    was_shown: bool
     meta: Mapping[str, Any] | None
     enabled: bool
     expires_ms: int | None
     permissions: frozenset[str]
     roles: tuple[str, ...]
-    identity_id: str
-    external_id: str
-    identity_meta: Mapping[str, Any] | None
-    identity_limits: tuple[LimitRule, ...]
-    limits: dict[str, BoundLimit]
-    auto_limits: tuple[BoundLimit, ...]
-    auto_checks: tuple[LimitCheck, ...]
+    identity: KnownIdentity | None
+    limits: tuple[BoundLimit, ...]
+    auto: tuple[BoundLimit, ...]
     credits: Balance | None
-    observed: str
     checks: tuple[Any, ...]
+    is_plain: bool
     rendered: bytes
 
+    @property
+    def workspace_id(self) -> str:
+        return self.scope.workspace_id
 
-class CallerSnapshot(Snapshot):
-    """A root key: who calls, and what that caller may do."""
+    @property
+    def keyspace_id(self) -> str:
+        return self.scope.keyspace_id
+
+    @property
+    def api_id(self) -> str:
+        return self.scope.api_id
+
+    @property
+    def identity_id(self) -> str:
+        """Empty when the key is nobody's."""
+        return "" if self.identity is None else self.identity.id
+
+    @property
+    def external_id(self) -> str:
+        """Empty when the key is nobody's."""
+        return "" if self.identity is None else self.identity.external_id
+
+    def limit(self, name: str) -> BoundLimit | None:
+        """The limit of that name, the key's own or its identity's."""
+        for bound in self.limits:
+            if bound.rule.name == name:
+                return bound
+        return None
+
+
+class CallerSnapshot(Snapshot[Scope]):
+    """A root key: who calls, and what that caller may do.
+
+    Up to `until_ms` nothing at all is in its way; before the epoch if something is.
+    """
 
     __slots__ = (
         "enabled",
@@ -146,6 +199,7 @@ class CallerSnapshot(Snapshot):
         "name",
         "permissions",
         "requests_per_minute",
+        "until_ms",
         "verifies_all",
         "verifies_apis",
         "workspace_enabled",
@@ -160,6 +214,7 @@ class CallerSnapshot(Snapshot):
     workspace_id: str
     workspace_enabled: bool | None
     requests_per_minute: int | None
+    until_ms: int
     verifies_all: bool
     verifies_apis: frozenset[str]
 
@@ -192,5 +247,5 @@ class Grant:
         return cls(workspace_id, all_, frozenset(held[len("api.") : -len(tail)] for held in named))
 
 
-Render = Callable[[KeySnapshot], bytes]
+Render = Callable[[KeySnapshot], None]
 """Fills `rendered` and the limits' `rendered`: what the surface can prepare once per snapshot."""

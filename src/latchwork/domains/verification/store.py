@@ -2,21 +2,44 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select
 
-from latchwork.domains.credits import store as credits_store
+from latchwork.domains.credits import Balance
+from latchwork.domains.credits.tables import balances
 from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.store import permissions_of, roles_of
-from latchwork.domains.keys.tables import apis, keys
+from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
 from latchwork.domains.ratelimits import LimitRule
-from latchwork.domains.ratelimits.store import rules_of
+from latchwork.domains.ratelimits.store import rule_columns, rule_of
+from latchwork.domains.ratelimits.tables import limit_rules
 from latchwork.domains.verification.checks import concerning
-from latchwork.domains.verification.snapshots import BoundLimit, CallerSnapshot, Grant, IpList, KeySnapshot
+from latchwork.domains.verification.snapshots import (
+    BoundLimit,
+    CallerSnapshot,
+    Grant,
+    IpList,
+    KeySnapshot,
+    KnownIdentity,
+    Place,
+    Scope,
+)
 from latchwork.domains.workspaces.tables import workspaces
+
+_NONE: frozenset[str] = frozenset()
+_NEVER_MS = 2**63
 
 _KEY = (
     select(
-        keys,
+        keys.c.id,
+        keys.c.workspace_id,
+        keys.c.keyspace_id,
+        keys.c.digest,
+        keys.c.start,
+        keys.c.name,
+        keys.c.meta,
+        keys.c.enabled,
+        keys.c.expires_at_ms,
+        keys.c.ip_whitelist,
         apis.c.id.label("api_id"),
         apis.c.ip_whitelist.label("api_ips"),
         apis.c.analytics,
@@ -24,14 +47,21 @@ _KEY = (
         identities.c.id.label("live_identity_id"),
         identities.c.external_id,
         identities.c.meta.label("identity_meta"),
+        balances.c.remaining,
+        exists().where(key_permissions.c.key_id == keys.c.id).label("has_permissions"),
+        exists().where(key_roles.c.key_id == keys.c.id).label("has_roles"),
+        *rule_columns,
     )
     .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
     .join(workspaces, workspaces.c.id == keys.c.workspace_id)
     .outerjoin(identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None))
+    .outerjoin(balances, balances.c.subject_id == keys.c.id)
+    .outerjoin(limit_rules, limit_rules.c.subject_id.in_((keys.c.id, identities.c.id)))
     .where(keys.c.digest == bindparam("digest"))
     .where(keys.c.deleted_at_ms.is_(None))
     .where(keys.c.pending_migration_id.is_(None))
     .where(apis.c.deleted_at_ms.is_(None))
+    .order_by(limit_rules.c.name)
 )
 
 _CALLER = (
@@ -49,56 +79,70 @@ _CALLER = (
 
 
 def load_key(connection: Connection, digest: bytes) -> KeySnapshot | None:
-    """The snapshot of a live key of a live API; without the surface's bytes, which come after."""
-    row = connection.execute(_KEY, {"digest": digest}).one_or_none()
-    if row is None:
+    """The snapshot of a live key of a live API; without the surface's bytes, which come after.
+
+    One question, a row for each limit; only what few keys have is asked for by itself.
+    """
+    rows = connection.execute(_KEY, {"digest": digest}).all()
+    if not rows:
         return None
+    row = rows[0]
     snapshot = _of_row(row)
-    subjects = [row.id, row.live_identity_id] if row.live_identity_id else [row.id]
-    rules = rules_of(connection, subjects)
-    snapshot.permissions = frozenset(permissions_of(connection, [row.id]).get(row.id, ()))
-    snapshot.roles = roles_of(connection, [row.id]).get(row.id, ())
-    snapshot.credits = credits_store.find(connection, [row.id]).get(row.id)
-    _bind_limits(snapshot, rules.get(row.id, []), rules.get(row.live_identity_id, []))
+    if row.has_permissions or row.has_roles:
+        snapshot.permissions = frozenset(permissions_of(connection, [row.id]).get(row.id, ()))
+    if row.has_roles:
+        snapshot.roles = roles_of(connection, [row.id]).get(row.id, ())
+    rules = [(each.rule_subject_id, rule_of(each)) for each in rows if each.rule_id is not None]
+    own = [rule for subject, rule in rules if subject == row.id]
+    shared = [rule for subject, rule in rules if subject != row.id]
+    _bind_limits(snapshot, row, own, shared)
     snapshot.checks = concerning(snapshot)
+    snapshot.is_plain = not snapshot.checks and len(snapshot.auto) == 1
     return snapshot
 
 
-def _of_row(row: Row[Any]) -> KeySnapshot:
+def _of_row(row: Any) -> KeySnapshot:
     snapshot = KeySnapshot()
     snapshot.digest = row.digest
-    snapshot.scope_tags = (("api", row.api_id), ("workspace", row.workspace_id))
+    snapshot.scope = _place(row)
     snapshot.identity_tag = ("identity", row.live_identity_id) if row.live_identity_id else None
     snapshot.key_id = row.id
-    snapshot.workspace_id = row.workspace_id
-    snapshot.workspace_enabled = row.workspace_enabled
-    snapshot.keyspace_id = row.keyspace_id
-    snapshot.api_id = row.api_id
-    snapshot.api_ips = IpList(tuple(row.api_ips)) if row.api_ips else None
     snapshot.key_ips = IpList(tuple(row.ip_whitelist)) if row.ip_whitelist else None
     snapshot.name = row.name
-    snapshot.start = row.start
+    snapshot.was_shown = bool(row.start)
     snapshot.meta = row.meta
     snapshot.enabled = row.enabled
     snapshot.expires_ms = row.expires_at_ms
-    snapshot.identity_id = row.live_identity_id or ""
-    snapshot.external_id = row.external_id or ""
-    snapshot.identity_meta = row.identity_meta
-    snapshot.observed = row.analytics
+    snapshot.permissions = _NONE
+    snapshot.roles = ()
+    snapshot.credits = None if row.remaining is None else Balance(row.remaining)
     return snapshot
 
 
-def _bind_limits(snapshot: KeySnapshot, own: list[LimitRule], shared: list[LimitRule]) -> None:
+def _place(row: Any) -> Place:
+    place = Place(("api", row.api_id), ("workspace", row.workspace_id))
+    place.workspace_id = row.workspace_id
+    place.workspace_enabled = row.workspace_enabled
+    place.keyspace_id = row.keyspace_id
+    place.api_id = row.api_id
+    place.api_ips = IpList(tuple(row.api_ips)) if row.api_ips else None
+    place.observed = row.analytics
+    return place
+
+
+def _bind_limits(snapshot: KeySnapshot, row: Any, own: list[LimitRule], shared: list[LimitRule]) -> None:
     """Merge by name: a key's own limit hides its identity's of the same name."""
     names = {rule.name for rule in own}
-    snapshot.identity_limits = tuple(rule for rule in shared if rule.name not in names)
-    bound = [BoundLimit(rule, snapshot.workspace_id, snapshot.key_id) for rule in own]
-    bound += [
-        BoundLimit(rule, snapshot.workspace_id, snapshot.identity_id) for rule in snapshot.identity_limits
-    ]
-    snapshot.limits = {limit.rule.name: limit for limit in bound}
-    snapshot.auto_limits = tuple(limit for limit in bound if limit.rule.auto_apply)
-    snapshot.auto_checks = tuple(limit.check for limit in snapshot.auto_limits)
+    shared = [rule for rule in shared if rule.name not in names]
+    identity_id = row.live_identity_id
+    snapshot.identity = None
+    if identity_id is not None:
+        snapshot.identity = KnownIdentity(identity_id, row.external_id, row.identity_meta, tuple(shared))
+    bound = [BoundLimit(rule, row.workspace_id, row.id) for rule in own]
+    bound += [BoundLimit(rule, row.workspace_id, identity_id) for rule in shared]
+    snapshot.limits = tuple(bound)
+    auto = tuple(limit for limit in bound if limit.rule.auto_apply)
+    snapshot.auto = snapshot.limits if len(auto) == len(bound) else auto
 
 
 def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
@@ -108,7 +152,7 @@ def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
         return None
     caller = CallerSnapshot()
     caller.digest = digest
-    caller.scope_tags = (("workspace", row.for_workspace_id),)
+    caller.scope = Scope(("workspace", row.for_workspace_id))
     caller.identity_tag = None
     caller.key_id = row.id
     caller.name = row.name
@@ -120,6 +164,8 @@ def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
     caller.permissions = frozenset(permissions_of(connection, [row.id]).get(row.id, ()))
     grant = Grant.of(caller.workspace_id, caller.permissions)
     caller.verifies_all, caller.verifies_apis = grant.verifies_all, grant.verifies_apis
+    in_the_way = not caller.enabled or not caller.workspace_enabled or caller.requests_per_minute is not None
+    caller.until_ms = -1 if in_the_way else _NEVER_MS if caller.expires_ms is None else caller.expires_ms
     return caller
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 JSON = b"application/json"
@@ -27,8 +28,21 @@ class Later(Protocol):
 
 
 HotHandler = Callable[[bytes, bytes, str], bytes | Answer | Later | None]
-"""`handler(authorization, body, client_ip)`: the JSON body of a 200, another answer, a later one,
-or `None` when only the ordinary application can serve the request."""
+"""`handler(token, body, client_ip)`: the JSON body of a 200, another answer, a later one, or `None` when
+only the ordinary application can serve the request. `token` is the `token_digest` of the request."""
+
+_BEARER = b"Bearer "
+
+
+def token_digest(authorization: bytes) -> bytes:
+    """The SHA-256 of the bearer token in an Authorization header; empty where there is none.
+
+    Doors work it out once for all requests that repeat a head, and keep no token.
+    """
+    if authorization[:7] != _BEARER:
+        return b""
+    return sha256(authorization[7:]).digest()
+
 
 _REQUEST_ID = slice(22, 35)
 

@@ -113,9 +113,9 @@ def hot_limit(services: Services) -> HotHandler:
     decode = msgspec.json.Decoder(LimitIdentifier).decode
     known, attempt, now = services.callers.known, services.limiter.attempt, services.clock.now_ms
 
-    def limit(authorization: bytes, body: bytes, ip: str) -> bytes | None:
+    def limit(token: bytes, body: bytes, ip: str) -> bytes | None:
         now_ms = now()
-        caller = known(authorization, now_ms)
+        caller = known(token, now_ms)
         if caller is None or not body.isascii():
             return None
         try:

@@ -1,9 +1,11 @@
 """Verdicts as bytes: what never changes is rendered once per snapshot, the rest per answer."""
 
+from functools import lru_cache
+
 import msgspec
 
 from latchwork.domains.ratelimits import SHADOW, LimitState
-from latchwork.domains.verification import BoundLimit, KeySnapshot, Outcome, Verdict
+from latchwork.domains.verification import BoundLimit, KeySnapshot, KnownIdentity, Outcome, Verdict
 from latchwork.surfaces.rpc.shapes import IdentityData, LimitData
 
 _encode = msgspec.json.Encoder().encode
@@ -12,11 +14,33 @@ _STATUS = {
     % (b"true" if outcome is Outcome.VALID else b"false", outcome.encode())
     for outcome in Outcome
 }
+_FOUND = {outcome: status + b',"keyId":"' for outcome, status in _STATUS.items()}
 _BOOL = (b"false", b"true")
+
+
+# What nearly every answer is: valid, under one limit, unmetered. In one piece it takes a third of the time.
+_USUAL = (
+    b'{"meta":{"requestId":"%b"},"data":{"valid":true,"code":"VALID","keyId":"%b%b,"ratelimits":'
+    b'[{"id":"%b"%b,"exceeded":false,"remaining":%d,"reset":%d}]}}'
+)
 
 
 def one(request_id: str, verdict: Verdict) -> bytes:
     """The whole answer to a single verification."""
+    limits, snapshot = verdict.limits, verdict.snapshot
+    if snapshot is not None and verdict.reason is None and verdict.remaining is None and limits:
+        bound, state = limits[0]
+        rule = bound.rule
+        if len(limits) == 1 and bound.rendered and rule.mode != SHADOW:
+            return _USUAL % (
+                request_id.encode(),
+                snapshot.key_id.encode(),
+                snapshot.rendered,
+                rule.id.encode(),
+                bound.rendered,
+                state.remaining,
+                state.reset_ms,
+            )
     return b'{"meta":{"requestId":"%b"},"data":%b}' % (request_id.encode(), data_of(verdict))
 
 
@@ -25,26 +49,29 @@ def data_of(verdict: Verdict) -> bytes:
     snapshot = verdict.snapshot
     if snapshot is None:
         return _STATUS[verdict.outcome] + b"}"
-    parts = [_STATUS[verdict.outcome], snapshot.rendered]
+    parts = [_FOUND[verdict.outcome], snapshot.key_id.encode(), snapshot.rendered]
     if verdict.remaining is not None:
         parts.append(b',"credits":%d' % verdict.remaining)
-    if verdict.limits:
-        limits = [_limit(bound, state) for bound, state in verdict.limits]
-        parts.append(b',"ratelimits":[%b]' % b",".join(limits))
+    limits = verdict.limits
+    if limits:
+        rendered = _limit(*limits[0]) if len(limits) == 1 else b",".join([_limit(*each) for each in limits])
+        parts += (b',"ratelimits":[', rendered, b"]")
     if verdict.reason is not None:
         parts.append(b',"reason":%b' % _encode(verdict.reason))
-    if verdict.retry_at_ms is not None:
-        parts.append(b',"retryAt":%d' % verdict.retry_at_ms)
+        if verdict.retry_at_ms is not None:
+            parts.append(b',"retryAt":%d' % verdict.retry_at_ms)
     parts.append(b"}")
     return b"".join(parts)
 
 
 def _limit(bound: BoundLimit, state: LimitState) -> bytes:
+    rule = bound.rule
     shadow = b""
-    if bound.rule.mode == SHADOW:
+    if rule.mode == SHADOW:
         shadow = b',"wouldExceed":%b' % _BOOL[state.would_exceed]
-    return b'%b,"exceeded":%b,"remaining":%d,"reset":%d%b}' % (
-        bound.rendered or _limit_head(bound),
+    return b'{"id":"%b"%b,"exceeded":%b,"remaining":%d,"reset":%d%b}' % (
+        rule.id.encode(),
+        bound.rendered or _limit_tail(rule.name, rule.limit, rule.duration_ms, rule.auto_apply),
         _BOOL[state.exceeded],
         state.remaining,
         state.reset_ms,
@@ -52,42 +79,43 @@ def _limit(bound: BoundLimit, state: LimitState) -> bytes:
     )
 
 
-def _limit_head(bound: BoundLimit) -> bytes:
-    rule = bound.rule
-    fixed = {
-        "id": rule.id,
-        "name": rule.name,
-        "limit": rule.limit,
-        "duration": rule.duration_ms,
-        "autoApply": rule.auto_apply,
-    }
-    return _encode(fixed)[:-1]
+@lru_cache(maxsize=4_096)
+def _limit_tail(name: str, limit: int, duration_ms: int, auto_apply: bool) -> bytes:
+    """What is said of a limit after its id: one text for all keys that have such a limit."""
+    said = {"name": name, "limit": limit, "duration": duration_ms, "autoApply": auto_apply}
+    return b"," + _encode(said)[1:-1]
 
 
-def render(snapshot: KeySnapshot) -> bytes:
-    """What every answer about this key says alike; also prepares its limits."""
-    for bound in snapshot.limits.values():
-        bound.rendered = _limit_head(bound)
+@lru_cache(maxsize=4_096)
+def _once(text: bytes) -> bytes:
+    """An equal text that was rendered before: most keys of an API differ in nothing but their ids."""
+    return text
+
+
+def render(snapshot: KeySnapshot) -> None:
+    """Prepare what every answer about this key says alike after its id, and so for its limits."""
+    for bound in snapshot.limits:
+        rule = bound.rule
+        bound.rendered = _limit_tail(rule.name, rule.limit, rule.duration_ms, rule.auto_apply)
     fixed: dict[str, object] = {
-        "keyId": snapshot.key_id,
         "name": snapshot.name,
         "meta": snapshot.meta,
         "expires": snapshot.expires_ms,
         "permissions": sorted(snapshot.permissions),
         "roles": list(snapshot.roles),
-        "identity": _identity(snapshot),
+        "identity": _identity(snapshot.identity),
         "keyspaceId": snapshot.keyspace_id,
     }
     present = {name: value for name, value in fixed.items() if value not in (None, [], {})}
-    return b"," + _encode(present | {"enabled": snapshot.enabled})[1:-1]
+    snapshot.rendered = _once(b'",' + _encode(present | {"enabled": snapshot.enabled})[1:-1])
 
 
-def _identity(snapshot: KeySnapshot) -> IdentityData | None:
-    if not snapshot.identity_id:
+def _identity(identity: KnownIdentity | None) -> IdentityData | None:
+    if identity is None:
         return None
-    data = IdentityData(id=snapshot.identity_id, external_id=snapshot.external_id)
-    if snapshot.identity_meta:
-        data.meta = dict(snapshot.identity_meta)
-    if snapshot.identity_limits:
-        data.ratelimits = [LimitData.of(rule) for rule in snapshot.identity_limits]
+    data = IdentityData(id=identity.id, external_id=identity.external_id)
+    if identity.meta:
+        data.meta = dict(identity.meta)
+    if identity.limits:
+        data.ratelimits = [LimitData.of(rule) for rule in identity.limits]
     return data

@@ -60,24 +60,27 @@ class VerifyKey(Body):
 
     key: KeyText
     tags: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=512)]],
+        tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...],
         Meta(max_length=20, description="Kept with the event, for analytics."),
-    ] = []
+    ] = ()
     permissions: (
         Annotated[str, Meta(min_length=1, max_length=1000, description="Such as `a AND (b OR c)`.")]
         | UnsetType
     ) = UNSET
     credits: CreditsOf | UnsetType = UNSET
-    ratelimits: list[LimitOf] = []
+    ratelimits: tuple[LimitOf, ...] = ()
     migration_id: MigrationId | UnsetType = UNSET
     keyspaces: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=256)]],
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
         Meta(max_length=5, description="The only keyspaces the key may belong to."),
-    ] = []
+    ] = ()
 
     def claim(self, ip: str, request_id: str) -> Claim:
         """The record."""
-        return claim_of(self, sha256(self.key.encode()).digest(), ip, request_id)
+        digest = sha256(self.key.encode()).digest()
+        if self.permissions is UNSET and self.credits is UNSET and not self.ratelimits:
+            return Claim(digest, ip, request_id, self.tags, None, None, (), self.keyspaces)
+        return claim_of(self, digest, ip, request_id)
 
 
 def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id: str) -> Claim:
@@ -89,7 +92,7 @@ def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id:
         body.tags,
         None if body.permissions is UNSET else body.permissions,
         None if body.credits is UNSET else body.credits.cost,
-        [limit.record() for limit in body.ratelimits] if body.ratelimits else (),
+        tuple([limit.record() for limit in body.ratelimits]) if body.ratelimits else (),
         body.keyspaces,
     )
 
@@ -133,9 +136,9 @@ def hot_verify(services: Services) -> HotHandler:
     decode = msgspec.json.Decoder(VerifyKey).decode
     known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
 
-    def verify(authorization: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
+    def verify(token: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
         now_ms = now()
-        caller = known(authorization, now_ms)
+        caller = known(token, now_ms)
         if caller is None or not body.isascii():
             return None
         try:
@@ -216,7 +219,7 @@ async def _learn_start(call: Request, body: VerifyKey, verdict: Verdict) -> None
     A first use is never hot, since nothing is known of the key yet. It has been decided, so it is answered
     whatever becomes of this.
     """
-    if verdict.snapshot is not None and not verdict.snapshot.start:
+    if verdict.snapshot is not None and not verdict.snapshot.was_shown:
         with suppress(Unavailable):
             await call.platform.migrations.learn_start(call.who, verdict.snapshot.key_id, body.key)
 
@@ -260,12 +263,14 @@ class ExplainKey(Body):
     ip: (
         Annotated[str, Meta(min_length=1, max_length=64, description="As if it came from there.")] | UnsetType
     ) = UNSET
-    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=512)]], Meta(max_length=20)] = []
+    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...], Meta(max_length=20)] = ()
     permissions: Annotated[str, Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     credits: CreditsOf | UnsetType = UNSET
-    ratelimits: list[LimitOf] = []
+    ratelimits: tuple[LimitOf, ...] = ()
     migration_id: MigrationId | UnsetType = UNSET
-    keyspaces: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=5)] = []
+    keyspaces: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=5)
+    ] = ()
 
 
 class StepData(Data):
