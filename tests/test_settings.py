@@ -276,3 +276,34 @@ def test_every_setting_is_read_by_something() -> None:
     sources = [path for path in package.parent.rglob("*.py") if package not in path.parents]
     read = {name for path in sources for name in re.findall(r"\.(\w+)", path.read_text())}
     assert {each.name for each in declared() if each.name.rpartition(".")[2] not in read} == set()
+
+
+class TestEncryption:
+    KEY = "lw_kek_" + "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE"
+
+    def test_keys_are_read_and_never_shown(self, tmp_path: Path) -> None:
+        older = f"{self.KEY}, {bytes(range(32)).hex()}"
+        environ = {"LATCHWORK_ENCRYPTION__KEY": self.KEY, "LATCHWORK_ENCRYPTION__OLD_KEYS": older}
+        encryption = settings_of(tmp_path, environ).encryption
+        assert encryption.key is not None and encryption.key.reveal() == self.KEY
+        assert [key.reveal() for key in encryption.old_keys] == [self.KEY, bytes(range(32)).hex()]
+        assert self.KEY not in repr(encryption)
+
+    @pytest.mark.parametrize("name", ["KEY", "OLD_KEYS"])
+    def test_what_is_no_key_is_refused_without_being_repeated(self, tmp_path: Path, name: str) -> None:
+        said = refusal_of(tmp_path, {f"LATCHWORK_ENCRYPTION__{name}": "hunter2hunter2"})
+        assert said.startswith(f"LATCHWORK_ENCRYPTION__{name} must be a key that ")
+        assert "hunter2" not in said
+
+    def test_keys_in_a_settings_file_are_a_list_of_text(self, tmp_path: Path) -> None:
+        for wrong in ("7", "[7]"):
+            (tmp_path / "latchwork.toml").write_text(f"[encryption]\nold_keys = {wrong}\n")
+            assert "must be" in refusal_of(tmp_path)
+
+    def test_a_key_and_a_file_of_keys_are_one_too_many(self, tmp_path: Path) -> None:
+        environ = {"LATCHWORK_ENCRYPTION__KEY": self.KEY, "LATCHWORK_ENCRYPTION__KEY_FILE": "keys"}
+        assert "leave one of them out" in refusal_of(tmp_path, environ)
+
+    def test_older_keys_need_one_to_encrypt_with(self, tmp_path: Path) -> None:
+        said = refusal_of(tmp_path, {"LATCHWORK_ENCRYPTION__OLD_KEYS": self.KEY})
+        assert "LATCHWORK_ENCRYPTION__KEY, the key to encrypt with" in said

@@ -27,7 +27,18 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("serve", "workspace", "root-key", "api", "key", "settings", "migrate", "demo", "version"):
+    for command in (
+        "serve",
+        "workspace",
+        "root-key",
+        "api",
+        "key",
+        "encryption",
+        "settings",
+        "migrate",
+        "demo",
+        "version",
+    ):
         assert f"\n  {command} " in shown
 
 

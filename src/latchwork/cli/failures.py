@@ -24,6 +24,7 @@ class _Explained(NamedTuple):
 EXPLAINED = (
     _Explained("latchwork.settings", "SettingsError", "cli/settings"),
     _Explained("latchwork.compose.data_dir", "DataDirError", "cli/data_directory"),
+    _Explained("latchwork.domains.encryption", "EncryptionKeyUnusable", "cli/encryption_key"),
     _Explained("latchwork.compose.control", "Refusal"),
     _Explained("latchwork.compose.control", "Unanswered", "cli/unanswered"),
     _Explained("latchwork.compose.platform", "AnotherProcess", "cli/database_in_use"),

@@ -56,6 +56,7 @@ async def _serve(start: _Start) -> None:
     from latchwork.server.run import serving
 
     async with opened(start.settings) as platform:
+        await platform.vault.warn()
         entered = await ensure_entrance(platform)
         doors = doors_of(platform)
         async with listening(start.directory.control_socket, VERBS, platform):

@@ -42,7 +42,7 @@ def _plain(value: object) -> Any:
     """A value that JSON has; a secret as it may be shown."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    return list(value) if isinstance(value, tuple) else str(value)
+    return [str(each) for each in value] if isinstance(value, tuple) else str(value)
 
 
 def _written(value: object) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from latchwork.adapters.memory import MemoryCounters
 from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
+from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger
+from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
@@ -54,15 +56,17 @@ class Platform:
     services: Services
     ledger: Ledger
     analytics: Analytics
+    vault: Vault
 
 
 @asynccontextmanager
 async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Platform]:
     """The platform that `settings` describe; the data directory is the caller's to lock.
 
-    Raises `DatabaseUnreachable`, `SchemaTooNew`, `AnotherProcess`.
+    Raises `DatabaseUnreachable`, `SchemaTooNew`, `AnotherProcess`, `EncryptionKeyUnusable`.
     """
     clock = clock or SteadyClock()
+    keyring = keyring_of(settings.encryption)
     directory = DataDir(settings.data_dir)
     async with AsyncExitStack() as stack:
         db = await _database(settings, directory, stack)
@@ -75,7 +79,8 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         announcements = Announcements(db)
         announcements.start()
         stack.push_async_callback(announcements.stop)
-        platform = _assemble(settings, db, clock, ledger, analytics)
+        vault = Vault(db, clock, keyring)
+        platform = _assemble(settings, db, clock, ledger, analytics, vault)
         await platform.workspaces.ensure_operator()
         yield platform
 
@@ -91,7 +96,7 @@ async def _database(settings: Settings, directory: DataDir, stack: AsyncExitStac
 
 
 def _assemble(
-    settings: Settings, db: Database, clock: Clock, ledger: Ledger, analytics: Analytics
+    settings: Settings, db: Database, clock: Clock, ledger: Ledger, analytics: Analytics, vault: Vault
 ) -> Platform:
     invalidations = Invalidations()
     counters = MemoryCounters(windows_kept=_TEST_WINDOWS if settings.test_clock else 2)
@@ -103,7 +108,7 @@ def _assemble(
     verifier = Verifier(keys, counters, ledger, analytics)
     services = Services(
         apis=Apis(db, clock, invalidations),
-        keys=Keys(db, clock, invalidations, ledger, analytics),
+        keys=Keys(db, clock, invalidations, ledger, analytics, vault),
         root_keys=RootKeys(db, clock, invalidations),
         identities=Identities(db, clock),
         migrations=Migrations(db, clock, invalidations),
@@ -117,7 +122,7 @@ def _assemble(
         clock=clock,
         test_clock=settings.test_clock,
     )
-    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics)
+    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics, vault)
 
 
 def _key_loader(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from latchwork.compose.control import Verb
+from latchwork.compose.encryption import keyring_of
 from latchwork.compose.platform import Platform
 from latchwork.domains.keys import ApiNotFound
 from latchwork.domains.workspaces import Workspace, WorkspaceNotFound, operator
@@ -83,6 +84,18 @@ async def migrate(_platform: Platform) -> dict[str, Any]:
     return {"schema": HEAD}
 
 
+async def rotate_encryption(platform: Platform) -> dict[str, Any]:
+    """Every data key encrypted with the key that the settings, or the file they name, give now."""
+    done = await platform.vault.rotate(keyring_of(platform.settings.encryption))
+    return {"keyId": done.key_id, "rotated": done.resealed, "dataKeys": done.data_keys}
+
+
+async def encryption_status(platform: Platform) -> dict[str, Any]:
+    """Which key is in use, and how many data keys each key encrypts."""
+    usage = await platform.vault.usage()
+    return {"keyId": usage.key_id, "dataKeys": usage.data_keys, "missing": list(usage.missing)}
+
+
 VERBS: dict[str, Verb] = {
     "workspace.create": create_workspace,
     "root_key.create": create_root_key,
@@ -90,6 +103,8 @@ VERBS: dict[str, Verb] = {
     "key.create": create_key,
     "key.verify": verify_key,
     "key.explain": explain_key,
+    "encryption.rotate": rotate_encryption,
+    "encryption.status": encryption_status,
     "migrate": migrate,
 }
 

@@ -10,6 +10,7 @@ from latchwork.settings.loading import Loaded, SettingsError, load
 from latchwork.settings.tree import (
     AnalyticsSettings,
     Declared,
+    EncryptionSettings,
     ForwardAuthSettings,
     LogSettings,
     ServerSettings,
@@ -22,6 +23,7 @@ from latchwork.settings.tree import (
 __all__ = [
     "AnalyticsSettings",
     "Declared",
+    "EncryptionSettings",
     "ForwardAuthSettings",
     "Loaded",
     "LogSettings",

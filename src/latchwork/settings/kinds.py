@@ -163,6 +163,29 @@ def secret(least: int) -> Kind:
     return Kind(right, read)
 
 
+def _read_encryption_key(raw: object) -> object:
+    from latchwork.kernel.sealing import SealingKey
+
+    try:
+        SealingKey.of_text(raw if isinstance(raw, str) else "")
+    except ValueError as reason:  # which says nothing of the key itself
+        raise ValueError(f"must be {encryption_key.right}; what was given {reason}") from None
+    return Secret(str(raw).strip())
+
+
+encryption_key = Kind("a key that `latchwork encryption generate-key` made", _read_encryption_key)
+
+
+def _read_encryption_keys(raw: object) -> object:
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f"must be {encryption_keys.right}")
+    return tuple(_read_encryption_key(part) for part in parts)
+
+
+encryption_keys = Kind("keys like it, separated by commas", _read_encryption_keys)
+
+
 def _read_postgres_url(raw: object) -> object:
     from urllib.parse import urlsplit
 

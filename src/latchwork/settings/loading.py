@@ -143,3 +143,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"{PREFIX}TEST_CLOCK lets callers choose the time, so {PREFIX}HOST must be a loopback "
             f"address such as 127.0.0.1, not {settings.host}."
         )
+    if settings.encryption.key is not None and settings.encryption.key_file is not None:
+        yield f"{PREFIX}ENCRYPTION__KEY and {PREFIX}ENCRYPTION__KEY_FILE are both set; leave one of them out."
+    if settings.encryption.old_keys and settings.encryption.key is None:
+        yield (
+            f"{PREFIX}ENCRYPTION__OLD_KEYS needs {PREFIX}ENCRYPTION__KEY, the key to encrypt with; "
+            "older keys of a file are its further lines."
+        )

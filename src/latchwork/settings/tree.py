@@ -11,6 +11,8 @@ from latchwork.settings.kinds import (
     Kind,
     Secret,
     choice,
+    encryption_key,
+    encryption_keys,
     header_names,
     networks,
     path,
@@ -81,6 +83,24 @@ class ForwardAuthSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionSettings:
+    """What recoverable keys are encrypted with; without it none can be made or read."""
+
+    key: Secret | None = _setting(
+        None, encryption_key, "The key that encrypts what recoverable keys are encrypted with."
+    )
+    key_file: Path | None = _setting(
+        None,
+        path,
+        "A file with that key in its first line, and in further lines older ones that still decrypt. "
+        "`latchwork encryption rotate` reads it again.",
+    )
+    old_keys: tuple[Secret, ...] = _setting(
+        (), encryption_keys, "Older keys, which decrypt until `latchwork encryption rotate` has run."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is said on standard error."""
 
@@ -121,6 +141,7 @@ class Settings:
     analytics: AnalyticsSettings = AnalyticsSettings()
     server: ServerSettings = ServerSettings()
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     log: LogSettings = LogSettings()
 
 

@@ -13,7 +13,7 @@ from latchwork.compose.platform import Platform, opened
 from latchwork.compose.surfaces import surfaces_of
 from latchwork.domains.workspaces import operator
 from latchwork.kernel.clock import ManualClock
-from latchwork.settings import Secret, Settings
+from latchwork.settings import EncryptionSettings, Secret, Settings
 
 START_MS = 1_800_000_000_000
 
@@ -71,11 +71,19 @@ def clock() -> ManualClock:
     return ManualClock(START_MS)
 
 
+@pytest.fixture
+def encryption() -> EncryptionSettings:
+    """What recoverable keys are encrypted with: nothing, where a module does not say otherwise."""
+    return EncryptionSettings()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
+async def house(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, encryption: EncryptionSettings
+) -> AsyncIterator[House]:
     url = None if request.param == "sqlite" else Secret(request.getfixturevalue("postgres_url"))
     (tmp_path / "spool").mkdir()
-    settings = Settings(data_dir=tmp_path, database_url=url, test_clock=True)
+    settings = Settings(data_dir=tmp_path, database_url=url, test_clock=True, encryption=encryption)
     async with opened(settings, clock) as platform:
         surfaces = surfaces_of(platform)
         application = Application(

@@ -13,6 +13,8 @@ balances = Table(
     Column("refill_amount", Amount),
     Column("refill_day", Integer),
     Column("refilled_at_ms", Millis),
+    Column("refill_due_at_ms", Millis),
+    Index("ix_credit_balances_refill_due_at_ms", "refill_due_at_ms"),
 )
 
 journal = Table(
@@ -32,6 +34,7 @@ holds = Table(
     Column("subject_id", Id, nullable=False),
     Column("amount", Amount, nullable=False),
     Column("expires_at_ms", Millis, nullable=False),
+    Column("identity_id", Id),  # whose credits are held together with a key's
     Index("ix_credit_holds_subject_id", "subject_id"),
     Index("ix_credit_holds_expires_at_ms", "expires_at_ms"),
 )

@@ -1,6 +1,6 @@
 """APIs, their keyspaces and the keys in them; root keys are keys too, in a keyspace of the operator's.
 
-A key's text is shown once and never stored: only its SHA-256 is.
+A key's text is shown once and only its SHA-256 is stored; that of a recoverable key also encrypted.
 """
 
 from latchwork.domains.keys.apis import Apis

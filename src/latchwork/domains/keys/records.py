@@ -1,6 +1,6 @@
 """What APIs and keys are, and what may be asked of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -77,7 +77,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key with everything that belongs to it. `permissions` are direct ones and those of its roles."""
+    """A key with everything that belongs to it.
+
+    `permissions` are direct ones and those of its roles. `text` is that of a recoverable key, where it
+    was asked for.
+    """
 
     key: Key
     permissions: tuple[str, ...]
@@ -86,6 +90,7 @@ class KeyView:
     credits: Balance | None
     identity: Identity | None
     last_used_ms: int | None = None
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

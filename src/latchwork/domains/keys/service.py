@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Balance, Change, Ledger
 from latchwork.domains.credits import store as credits_store
+from latchwork.domains.encryption import Vault
 from latchwork.domains.keys import change as changing
-from latchwork.domains.keys import issue, store
+from latchwork.domains.keys import issue, recovery, store
 from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
 from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
 from latchwork.domains.keys.rules import digest_of
 from latchwork.kernel.clock import Clock
-from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
@@ -27,10 +27,11 @@ class Keys:
     invalidations: Invalidations
     ledger: Ledger
     analytics: Analytics
+    vault: Vault
 
     @uninterrupted
     async def create(self, who: Principal, api_id: str, wanted: NewKey) -> Minted:
-        """A new key in the API's keyspace; its text is in the answer and nowhere else.
+        """A new key in the API's keyspace; its text is in the answer and, unless recoverable, nowhere else.
 
         Raises `ApiNotFound` also for want of permission, `RoleNotFound`, `PreconditionFailed` where
         a recoverable key is asked for and recovery is not set up, and `BadRequest`.
@@ -46,8 +47,11 @@ class Keys:
         def unit(connection: Connection) -> tuple[Minted, bytes]:
             api = _api(connection, who, api_id)
             if wanted.recoverable:
-                _must_be_recoverable(api)
-            return issue.issue(connection, who, api, wanted, now_ms)
+                recovery.must_be_allowed(api)
+            minted, digest = issue.issue(connection, who, api, wanted, now_ms)
+            if wanted.recoverable:
+                recovery.keep(connection, self.vault, who, minted)
+            return minted, digest
 
         minted, digest = await self.db.write(unit)
         self.invalidations.announce(("key", digest))
@@ -58,12 +62,19 @@ class Keys:
 
         `decrypt` needs `decrypt_key` and an API that stores recoverable keys (`PreconditionFailed`).
         """
-        view = await self.db.read(lambda connection: _view(connection, _key(connection, who, key_id)))
-        _must(who, view.key, "read_key")
-        if decrypt:
-            _must(who, view.key, "decrypt_key")
-            api_id = view.key.api_id or ""
-            _must_be_recoverable(await self.db.read(lambda connection: _api(connection, who, api_id)))
+        now_ms = self.clock.now_ms()
+
+        def question(connection: Connection) -> KeyView:
+            key = _key(connection, who, key_id)
+            _must(who, key, "read_key")
+            view = _view(connection, key)
+            if not decrypt:
+                return view
+            _must(who, key, "decrypt_key")
+            recovery.must_be_allowed(_api(connection, who, key.api_id or ""))
+            return recovery.revealed(connection, self.vault, who, [view], now_ms)[0]
+
+        view = await (self.db.write(question) if decrypt else self.db.read(question))
         return (await self._shown(who, [view]))[0]
 
     async def whoami(self, who: Principal, text: str) -> KeyView:
@@ -90,8 +101,9 @@ class Keys:
     ) -> list[KeyView]:
         """Up to `limit` keys of an API from id `cursor` on; `ApiNotFound` also for want of permission.
 
-        `decrypt` as in `get`.
+        `decrypt` as in `get`; the last of `limit` keys, which tells where the next page begins, stays closed.
         """
+        now_ms = self.clock.now_ms()
         if not (who.may("api", api_id, "read_key") and who.may("api", api_id, "read_api")):
             raise ApiNotFound
 
@@ -99,7 +111,7 @@ class Keys:
             api = _api(connection, who, api_id)
             if decrypt:
                 who.must("api", api_id, "decrypt_key")
-                _must_be_recoverable(api)
+                recovery.must_be_allowed(api)
             found = store.page_keys(
                 connection,
                 who.workspace_id,
@@ -108,9 +120,13 @@ class Keys:
                 cursor=cursor,
                 limit=limit,
             )
-            return store.views(connection, found)
+            views = store.views(connection, found)
+            if not decrypt:
+                return views
+            shown, extra = views[: limit - 1], views[limit - 1 :]
+            return recovery.revealed(connection, self.vault, who, shown, now_ms) + extra
 
-        return await self._shown(who, await self.db.read(question))
+        return await self._shown(who, await (self.db.write(question) if decrypt else self.db.read(question)))
 
     @uninterrupted
     async def update(self, who: Principal, key_id: str, change: KeyChange) -> KeyView:
@@ -194,14 +210,6 @@ def _api(connection: Connection, who: Principal, api_id: str) -> Api:
     if found is None:
         raise ApiNotFound
     return found
-
-
-def _must_be_recoverable(api: Api) -> None:
-    if not api.store_encrypted_keys:
-        raise PreconditionFailed(
-            "This API does not store recoverable keys. Set `storeEncryptedKeys` with apis.updateApi first."
-        )
-    raise PreconditionFailed("Recoverable keys need an encryption key, which this server does not have.")
 
 
 def _key(connection: Connection, who: Principal, key_id: str) -> Key:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store as identities_store
 from latchwork.domains.keys.records import Api, Key, KeyView
-from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces
+from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.store import rules_of, set_rules
 
@@ -185,6 +185,22 @@ def purge_key(connection: Connection, key: Key, now_ms: int) -> None:
     set_rules(connection, key.workspace_id, key.id, [], now_ms)
     credits_store.close_balance(connection, key.id)
     connection.execute(delete(keys).where(keys.c.id == key.id))
+
+
+def keep_sealed(connection: Connection, workspace_id: str, key_id: str, sealed: bytes) -> None:
+    """Keep the sealed text of a recoverable key; it goes when the key's row goes."""
+    row = {"key_id": key_id, "workspace_id": workspace_id, "sealed": sealed}
+    connection.execute(insert(recoverable_keys).values(row))
+
+
+def sealed_texts(connection: Connection, workspace_id: str, key_ids: Iterable[str]) -> dict[str, bytes]:
+    """The sealed texts of those keys that are recoverable."""
+    rows = connection.execute(
+        select(recoverable_keys.c.key_id, recoverable_keys.c.sealed)
+        .where(recoverable_keys.c.workspace_id == workspace_id)
+        .where(recoverable_keys.c.key_id.in_(list(key_ids)))
+    )
+    return {row.key_id: row.sealed for row in rows}
 
 
 def set_permissions(connection: Connection, key: Key, permission_ids: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """APIs, their keyspaces, and the keys in them."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table
 
 from latchwork.kernel.sql.schema import Digest, Id, Json, Millis, Words, metadata
 
@@ -56,6 +56,14 @@ keys = Table(
     Index("ix_keys_keyspace_id_id", "keyspace_id", "id"),
     Index("ix_keys_identity_id", "identity_id"),
     Index("ix_keys_for_workspace_id", "for_workspace_id"),
+)
+
+recoverable_keys = Table(
+    "recoverable_keys",
+    metadata,
+    Column("key_id", Id, ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", Id, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # the key's text, sealed by the workspace's data key
 )
 
 key_permissions = Table(

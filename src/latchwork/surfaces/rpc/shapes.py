@@ -188,7 +188,7 @@ class IdentityData(Data):
 
 
 class KeyData(Data):
-    """A key, without its text."""
+    """A key. `plaintext` is there only where decryption was asked for and the key is recoverable."""
 
     key_id: str
     start: str
@@ -229,6 +229,7 @@ class KeyData(Data):
             ratelimits=[LimitData.of(rule) for rule in view.limits] or UNSET,
             ip_whitelist=list(key.ip_whitelist) or UNSET,
             lineage_id=key.lineage_id,
+            plaintext=view.text or UNSET,
         )
 
 
