@@ -12,7 +12,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from latchwork.cli.welcome import Ready, address, commands, lines_of
+from latchwork.cli.welcome import Ready, commands, lines_of
+from latchwork.compose.addresses import address
 from tests.cli.processes import PROGRAM, environment, latchwork, serving
 
 ROOT_KEY = "rk_0f3c9a7e5b1d8264f0a1c2e3d4b5a697"

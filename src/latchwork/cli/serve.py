@@ -2,13 +2,14 @@
 
 import os
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from latchwork.cli.failures import Failure
 from latchwork.cli.options import Asked, everywhere
-from latchwork.cli.welcome import Ready, address, lines_of
+from latchwork.cli.welcome import Ready, lines_of
 
 if TYPE_CHECKING:
     from latchwork.compose.data_dir import DataDir
@@ -55,7 +56,8 @@ async def _serve(start: _Start) -> None:
     from latchwork.server.doors import doors_of
     from latchwork.server.run import serving
 
-    async with opened(start.settings) as platform:
+    settings = replace(start.settings, port=start.listener.getsockname()[1])
+    async with opened(settings) as platform:
         await platform.vault.warn()
         entered = await ensure_entrance(platform)
         doors = doors_of(platform)
@@ -81,6 +83,8 @@ def _bound(settings: "Settings") -> socket.socket:
 
 
 def _announce(start: _Start, entered: "Entered") -> None:
+    from latchwork.compose.addresses import address
+
     settings = start.settings
     url = address(settings.host, start.listener.getsockname()[1])
     ready = Ready(

@@ -20,12 +20,6 @@ class Ready(NamedTuple):
     bootstrapped: bool = False
 
 
-def address(host: str, port: int) -> str:
-    """The URL under which this machine reaches a server bound to `host`."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - a name for all
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
-
-
 def lines_of(ready: Ready) -> Iterator[str]:
     """What to print, line by line; an indented line is to be copied, or to be kept."""
     yield f"Latchwork is ready at {ready.url}"

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from latchwork.adapters.memory import MemoryCounters
+from latchwork.compose.addresses import portal_url
 from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
@@ -15,6 +16,7 @@ from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
+from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
 from latchwork.domains.verification import (
     Callers,
@@ -106,9 +108,10 @@ def _assemble(
     )
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, analytics)
+    managed = Keys(db, clock, invalidations, ledger, analytics, vault)
     services = Services(
         apis=Apis(db, clock, invalidations),
-        keys=Keys(db, clock, invalidations, ledger, analytics, vault),
+        keys=managed,
         root_keys=RootKeys(db, clock, invalidations),
         identities=Identities(db, clock),
         migrations=Migrations(db, clock, invalidations),
@@ -119,6 +122,9 @@ def _assemble(
         verifier=verifier,
         explainer=Explainer(verifier, db),
         analytics=analytics,
+        portals=Portals(db, clock),
+        portal_sessions=Sessions(db, clock, Guard(counters, clock), portal_url(settings)),
+        self_service=SelfService(managed, analytics),
         clock=clock,
         test_clock=settings.test_clock,
     )

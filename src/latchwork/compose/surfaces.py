@@ -25,6 +25,7 @@ from latchwork.surfaces.rpc import (
     liveness,
     migrations,
     namespaces,
+    portal_sessions,
     root_keys,
     verification,
 )
@@ -41,6 +42,7 @@ FAMILIES = (
     namespaces.family,  # the family `ratelimit`, complete
     analytics.family,
     root_keys.family,
+    portal_sessions.family,  # the family `portal`, complete
 )
 
 

@@ -144,6 +144,23 @@ def _read_header_names(raw: object) -> object:
 header_names = Kind("names of headers, separated by commas", _read_header_names)
 
 
+def _read_web_address(raw: object) -> object:
+    from urllib.parse import urlsplit
+
+    address = raw.strip().rstrip("/") if isinstance(raw, str) else ""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not address.isascii() or set(address) & set(" ?#@\\"):
+        raise _wrong(web_address.right, raw)
+    return address
+
+
+web_address = Kind("an http or https address such as https://api.example.com", _read_web_address)
+
+
 def secret(least: int) -> Kind:
     """A secret of at least so many characters that nobody took from an example."""
     right = f"a secret of {least} characters or more"

@@ -20,6 +20,7 @@ from latchwork.settings.kinds import (
     seconds,
     secret,
     text,
+    web_address,
     whole,
     yes_or_no,
 )
@@ -126,6 +127,16 @@ class Settings:
     )
     bootstrap_root_key: Secret | None = _setting(
         None, secret(32), "A root key with every permission that exists after every start."
+    )
+    public_url: str | None = _setting(
+        None,
+        web_address,
+        "Where clients reach this server, as links tell it; else the address and the port that it listens on.",
+    )
+    portal_url: str | None = _setting(
+        None,
+        web_address,
+        "Where the portal's pages are, to which a portal session sends people; else /portal at the public URL.",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (), networks, "Networks whose X-Forwarded-For is believed when the client's address is told."

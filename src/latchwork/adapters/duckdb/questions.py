@@ -4,9 +4,10 @@ from typing import Any
 
 from latchwork.domains.analytics import VerificationsQuestion
 from latchwork.domains.analytics.records import OUTCOMES
-from latchwork.domains.analytics.rules import DAY_MS, HOUR_MS, truncated
+from latchwork.domains.analytics.rules import DAY_MS, HOUR_MS, MINUTE_MS, truncated
 
 _TIMES = {
+    "minute": f"time - time % {MINUTE_MS}",
     "hour": f"time - time % {HOUR_MS}",
     "day": f"time - time % {DAY_MS}",
     "month": "epoch_ms(date_trunc('month', make_timestamp(time * 1000)))",

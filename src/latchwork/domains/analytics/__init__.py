@@ -4,9 +4,15 @@ The hot path appends one tuple to a buffer; everything else happens beside it. A
 lose its last second; no decision depends on it.
 """
 
-from latchwork.domains.analytics.faults import AnalyticsNotConfigured, BadQuestion, QueryTimeout
+from latchwork.domains.analytics.faults import (
+    AnalyticsNotConfigured,
+    BadQuestion,
+    QueryTimeout,
+    RangeExceedsRetention,
+)
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
 from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
+from latchwork.domains.analytics.series import Series, SeriesQuestion
 from latchwork.domains.analytics.service import Analytics
 
 __all__ = [
@@ -18,5 +24,8 @@ __all__ = [
     "Counts",
     "Health",
     "QueryTimeout",
+    "RangeExceedsRetention",
+    "Series",
+    "SeriesQuestion",
     "VerificationsQuestion",
 ]

@@ -14,6 +14,12 @@ class BadQuestion(BadRequest):
     """The question contradicts itself, or asks for too much."""
 
 
+class RangeExceedsRetention(BadRequest):
+    """The time asked for is longer than events are kept."""
+
+    code = "user/bad_request/query_range_exceeds_retention"
+
+
 class QueryTimeout(Fault):
     """The question took too long and was stopped."""
 

@@ -17,7 +17,7 @@ OUTCOMES = {
 """The counted outcomes by the name under which they are counted."""
 
 Group = Literal["key", "identity", "tags", "tag", "month", "day", "hour"]
-Bucket = Literal["month", "day", "hour"]
+Bucket = Literal["month", "day", "hour", "minute"]
 OrderBy = Literal[
     "time",
     "valid",
@@ -47,7 +47,7 @@ class VerificationsQuestion:
     key_ids: tuple[str, ...] = ()
     external_id: str | None = None
     tags: tuple[str, ...] = ()
-    group_by: frozenset[Group] = field(default_factory=frozenset)
+    group_by: frozenset[Group | Bucket] = field(default_factory=frozenset)
     order_by: OrderBy | None = None
     descending: bool = False
     limit: int | None = None
@@ -55,7 +55,7 @@ class VerificationsQuestion:
     @property
     def bucket(self) -> Bucket | None:
         """The length of the buckets of time, `None` when time is one."""
-        lengths: tuple[Bucket, ...] = ("month", "day", "hour")
+        lengths: tuple[Bucket, ...] = ("month", "day", "hour", "minute")
         return next((length for length in lengths if length in self.group_by), None)
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from latchwork.domains.analytics.faults import BadQuestion
 from latchwork.domains.analytics.records import OUTCOMES, Bucket, Counts, VerificationsQuestion
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+_EVEN: dict[Bucket, int] = {"minute": MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 MOST_BUCKETS = 10_000
 
 
@@ -17,26 +18,24 @@ def check(question: VerificationsQuestion) -> None:
     if {"tag", "tags"} <= question.group_by:
         raise BadQuestion("`groupBy` takes either tag or tags, not both.")
     bucket = question.bucket
-    length_ms = {"month": 28 * DAY_MS, "day": DAY_MS, "hour": HOUR_MS, None: None}[bucket]
+    length_ms = 0 if bucket is None else _EVEN.get(bucket, 28 * DAY_MS)
     if length_ms and (question.end_ms - question.start_ms) // length_ms > MOST_BUCKETS:
         raise BadQuestion(f"That is more than {MOST_BUCKETS} {bucket}s; ask for a shorter time.")
 
 
 def truncated(time_ms: int, bucket: Bucket) -> int:
     """The start of the bucket that `time_ms` is in, in UTC."""
-    if bucket == "hour":
-        return time_ms - time_ms % HOUR_MS
-    if bucket == "day":
-        return time_ms - time_ms % DAY_MS
+    if bucket in _EVEN:
+        return time_ms - time_ms % _EVEN[bucket]
     moment = datetime.fromtimestamp(time_ms / 1000, UTC)
     return int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp()) * 1000
 
 
 def following(time_ms: int, bucket: Bucket) -> int:
     """The start of the bucket after the one that starts at `time_ms`."""
-    if bucket == "month":
-        return truncated(time_ms + 31 * DAY_MS, "month")
-    return time_ms + (DAY_MS if bucket == "day" else HOUR_MS)
+    if bucket in _EVEN:
+        return time_ms + _EVEN[bucket]
+    return truncated(time_ms + 31 * DAY_MS, "month")
 
 
 def buckets(question: VerificationsQuestion, bucket: Bucket) -> Iterator[int]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from latchwork.domains.analytics import rules
+from latchwork.domains.analytics import rules, series
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
 from latchwork.domains.analytics.records import Counts, Health, Row, VerificationsQuestion
@@ -93,6 +93,12 @@ class Analytics:
         store = self._store
         assert store is not None
         return rules.arranged(question, await self._run(lambda: store.count(question, _QUERY_S)))
+
+    async def get_series(self, question: series.SeriesQuestion) -> series.Series:
+        """Count an identity's verifications over time; raises what `get_verifications` does, and
+        `RangeExceedsRetention`."""
+        asked = series.counted(question, self._retention_ms)
+        return series.series_of(question, asked, await self.get_verifications(asked))
 
     async def last_used(self, workspace_id: str, key_ids: Sequence[str]) -> dict[str, int]:
         """When keys were last verified; nothing is known while the store is away."""

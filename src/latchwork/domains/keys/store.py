@@ -57,6 +57,12 @@ def find_api(connection: Connection, workspace_id: str, api_id: str) -> Api | No
     return None if row is None else _api(row)
 
 
+def find_api_of(connection: Connection, workspace_id: str, keyspace_id: str) -> Api | None:
+    """The live API that has that keyspace."""
+    row = connection.execute(_live_apis(workspace_id).where(apis.c.keyspace_id == keyspace_id)).one_or_none()
+    return None if row is None else _api(row)
+
+
 def page_apis(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[tuple[Api, int]]:
     """Up to `limit` live APIs from id `cursor` on, each with the number of its live keys."""
     count = (

@@ -177,8 +177,7 @@ class Page:
         node = operation.node
         verb = "" if operation.method in ("get", "post") else f"-X {operation.method.upper()} "
         lines = [f"curl {verb}{shlex.quote(_SERVER + operation.path + self._query(node))}"]
-        if node.get("security", self._document.get("security")):
-            lines.append("-H 'Authorization: Bearer ROOT_KEY'")
+        lines += self._credentials(node)
         content = self._schemas.resolve(node.get("requestBody", {})).get("content", {})
         if "application/json" in content:
             body = content["application/json"].get("example", {})
@@ -186,6 +185,16 @@ class Page:
         elif operation.method == "post":
             lines.append("-X POST")
         return " \\\n  ".join(lines)
+
+    def _credentials(self, node: Mapping[str, Any]) -> list[str]:
+        """The header of the first bearer scheme that the operation accepts."""
+        schemes = self._document.get("components", {}).get("securitySchemes", {})
+        for alternative in node.get("security", self._document.get("security")) or ():
+            for name in alternative:
+                scheme = schemes.get(name, {"scheme": "bearer"})
+                if scheme.get("scheme") == "bearer":
+                    return [f"-H 'Authorization: Bearer {scheme.get('bearerFormat', 'ROOT_KEY')}'"]
+        return []
 
 
 def _tag_of(operation: _Operation) -> str:

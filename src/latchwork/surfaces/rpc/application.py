@@ -29,7 +29,7 @@ from latchwork.surfaces.rpc.admission import Authenticate, Meter, bearer_token, 
 from latchwork.surfaces.rpc.bodies import BodyReader
 from latchwork.surfaces.rpc.faults import MissingAuthorization
 from latchwork.surfaces.rpc.openapi import document
-from latchwork.surfaces.rpc.procedures import Call, Family, Page, Procedure, Rendered, Visit
+from latchwork.surfaces.rpc.procedures import Call, Family, Page, Procedure, Rendered, Spread, Visit
 from latchwork.surfaces.rpc.queries import QueryReader, refuse_secrets
 
 P = TypeVar("P")
@@ -190,16 +190,21 @@ class RpcApplication(Generic[P]):
         if turn.query and route.query is None:
             refuse_secrets(turn.query, facts.path)
         body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
-        if not procedure.open and facts.headers.get(b"authorization") is None:
-            raise MissingAuthorization()
+        _must_have_credential(procedure, facts.headers)
         arguments = _arguments(route, body, turn.query)
-        if procedure.open:
-            visit = Visit(self._platform, facts)
-        else:
-            who = await self._authenticate(bearer_token(facts.headers), facts)
-            await self._count(turn, who)
-            visit = Call(self._platform, facts, who=who)
+        visit = await self._admitted(turn, procedure)
         return _rendered(visit, procedure, await procedure.handler(visit, *arguments))
+
+    async def _admitted(self, turn: _Turn[P], procedure: Procedure[P]) -> Visit[P]:
+        if procedure.open:
+            return Visit(self._platform, turn.facts)
+        if procedure.credential is not None:
+            call = await procedure.credential.admit(self._platform, turn.facts)
+        else:
+            who = await self._authenticate(bearer_token(turn.facts.headers), turn.facts)
+            call = Call(self._platform, turn.facts, who=who)
+        await self._count(turn, call.who)
+        return call
 
     async def _count(self, turn: _Turn[P], who: Principal) -> None:
         try:
@@ -232,6 +237,13 @@ class RpcApplication(Generic[P]):
         return envelope.failed(facts.request_id, fault, accept, errors_as)
 
 
+def _must_have_credential(procedure: Procedure[Any], headers: Headers) -> None:
+    if procedure.credential is not None:
+        procedure.credential.find(headers)
+    elif not procedure.open and headers.get(b"authorization") is None:
+        raise MissingAuthorization()
+
+
 def _arguments(route: _Route[Any], body: bytes, query: bytes) -> tuple[Any, ...]:
     if route.body is not None and (body or route.query is None):
         return (route.body.read(body),)
@@ -245,6 +257,8 @@ def _rendered(visit: Visit[Any], procedure: Procedure[Any], result: Any) -> Answ
         body = result.body
     elif isinstance(result, Page):
         body = envelope.listed(visit.request_id, result.data, result.cursor)
+    elif isinstance(result, Spread):
+        body = envelope.spread(visit.request_id, result.members)
     elif procedure.answers is None:
         body = envelope.bare(visit.request_id)
     else:

@@ -37,6 +37,11 @@ def listed(request_id: str, items: Sequence[Any], cursor: str | None) -> bytes:
     )
 
 
+def spread(request_id: str, members: Any) -> bytes:
+    """A success whose members, at least one, stand beside `meta`."""
+    return b'{"meta":{"requestId":"%b"},%b' % (request_id.encode(), encode(members)[1:])
+
+
 def bare(request_id: str) -> bytes:
     """A success that has nothing to say: only `meta`."""
     return b'{"meta":{"requestId":"%b"}}' % request_id.encode()

@@ -20,7 +20,7 @@ from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
 from latchwork.surfaces.rpc.envelope import STATUSES_WITH_ERRORS
 from latchwork.surfaces.rpc.examples import example_of
 from latchwork.surfaces.rpc.faults import MalformedAuthorization
-from latchwork.surfaces.rpc.procedures import BODY_BYTES, Family, Method, Page, Procedure
+from latchwork.surfaces.rpc.procedures import BODY_BYTES, Family, Method, Page, Procedure, Spread
 from latchwork.surfaces.rpc.schemas import Schema, components_of, schema_of
 
 _JSON = "application/json"
@@ -68,9 +68,7 @@ def document(families: Sequence[Family[Any]], admission_faults: FaultTypes = ())
         "components": {
             "schemas": ENVELOPE | components,
             "headers": HEADERS,
-            "securitySchemes": {
-                "rootKey": {"type": "http", "scheme": "bearer", "description": "A root key of the workspace."}
-            },
+            "securitySchemes": _schemes(procedures),
         },
     }
 
@@ -80,9 +78,31 @@ Issue API keys, verify them, limit and meter their use, and explain every decisi
 
 Each procedure is one address; requests and answers are JSON. A success carries `meta` and `data`, a
 failure `meta` and `error`. The outcome of a verification is data, never an error: a key that may not
-pass is a 200 that says so. Every procedure but those marked as open needs a root key in the
-`Authorization` header.
+pass is a 200 that says so. Every procedure needs a root key in the `Authorization` header, but those that
+are open and those that name another security scheme.
 """
+
+_ROOT_KEY: Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "ROOT_KEY",
+    "description": "A root key of the workspace.",
+}
+
+
+def _schemes(procedures: Iterable[Procedure[Any]]) -> dict[str, Schema]:
+    schemes = {"rootKey": _ROOT_KEY}
+    for procedure in procedures:
+        if procedure.credential is not None:
+            schemes |= procedure.credential.schemes
+    return schemes
+
+
+def _security(procedure: Procedure[Any]) -> list[dict[str, list[str]]]:
+    """Alternatives, any one of which will do."""
+    if procedure.open:
+        return []
+    return [{name: []} for name in (procedure.credential.schemes if procedure.credential else ("rootKey",))]
 
 
 def _shapes(procedures: Iterable[Procedure[Any]]) -> list[Any]:
@@ -95,11 +115,11 @@ def _shapes(procedures: Iterable[Procedure[Any]]) -> list[Any]:
 
 
 def _answered(procedure: Procedure[Any]) -> Any:
-    return get_args(procedure.answers)[0] if _is_page(procedure) else procedure.answers
+    return get_args(procedure.answers)[0] if _is(procedure, Page, Spread) else procedure.answers
 
 
-def _is_page(procedure: Procedure[Any]) -> bool:
-    return get_origin(procedure.answers) is Page
+def _is(procedure: Procedure[Any], *kinds: type[Any]) -> bool:
+    return get_origin(procedure.answers) in kinds
 
 
 def _paths(
@@ -122,7 +142,7 @@ def _operation(procedure: Procedure[Any], method: Method, named: Mapping[Any, Sc
         "tags": [procedure.family],
         "summary": procedure.summary,
         "description": _description(procedure),
-        "security": [] if procedure.open else [{"rootKey": []}],
+        "security": _security(procedure),
         "responses": {str(procedure.status): _success(procedure, named)},
     }
     if procedure.permission:
@@ -163,12 +183,13 @@ def _parameters(schema: Schema, examples: Mapping[str, Any]) -> list[Schema]:
 
 def _success(procedure: Procedure[Any], named: Mapping[Any, Schema]) -> dict[str, Any]:
     properties: dict[str, Schema] = {"meta": {"$ref": "#/components/schemas/Meta"}}
-    if procedure.answers is not None:
+    beside: Schema = {"allOf": [named[_answered(procedure)]]} if _is(procedure, Spread) else {}
+    if procedure.answers is not None and not beside:
         data = named[_answered(procedure)]
-        properties["data"] = {"type": "array", "items": data} if _is_page(procedure) else data
-    if _is_page(procedure):
+        properties["data"] = {"type": "array", "items": data} if _is(procedure, Page) else data
+    if _is(procedure, Page):
         properties["pagination"] = {"$ref": "#/components/schemas/Pagination"}
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    schema = beside | {"type": "object", "properties": properties, "required": list(properties)}
     return {
         "description": "Done.",
         "headers": _headers("X-Request-ID", *_limit_headers(procedure)),
@@ -189,7 +210,9 @@ def faults_of(procedure: Procedure[Any], admission_faults: FaultTypes = ()) -> l
     found = [*_EVERYWHERE, *procedure.faults]
     if procedure.body is not None:
         found.append(BodyTooLarge)
-    if not procedure.open:
+    if procedure.credential is not None:
+        found += [*procedure.credential.faults, TooManyRequests]
+    elif not procedure.open:
         found += [*_AUTHENTICATED, *admission_faults]
     return sorted(dict.fromkeys(found), key=lambda fault: (fault.status, fault.code))
 

@@ -8,11 +8,11 @@ from typing import Any, Generic, Literal, TypeVar
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import Principal
 from latchwork.surfaces.http.hot import HotHandler
-from latchwork.surfaces.http.requests import RequestFacts
+from latchwork.surfaces.http.requests import Headers, RequestFacts
 from latchwork.surfaces.rpc.bodies import BodyReader
 from latchwork.surfaces.rpc.envelope import ErrorTypes
 from latchwork.surfaces.rpc.queries import QueryReader
-from latchwork.surfaces.rpc.schemas import unbounded_integers
+from latchwork.surfaces.rpc.schemas import Schema, unbounded_integers
 
 P = TypeVar("P")
 D = TypeVar("D")
@@ -58,11 +58,33 @@ class Call(Visit[P]):
 
 
 @dataclass(frozen=True, slots=True)
+class Credential(Generic[P]):
+    """Another way in than a root key.
+
+    `schemes` are OpenAPI's security schemes by name, of which any one will do. `find` takes it from the
+    headers, or raises what a request without it is told, before its body is looked at. `admit` makes the
+    call of whoever comes with it, or raises one of `faults`, which are documented.
+    """
+
+    schemes: Mapping[str, Schema]
+    find: Callable[[Headers], object]
+    admit: Callable[[P, RequestFacts], Awaitable[Call[P]]]
+    faults: tuple[type[Fault], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[D]):
     """One page of a list, and where the next begins if there is one."""
 
     data: Sequence[D]
     cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Generic[D]):
+    """An answer whose members stand beside `meta`, where others have `data`."""
+
+    members: D
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +95,8 @@ class Rendered:
 
 
 Handler = Callable[..., Awaitable[Any]]
-"""`handler(call)` or `handler(call, body)`, answering `Data`, a list, `Page`, `Rendered`, `Answer` or,
-where only `meta` is answered, `None`."""
+"""`handler(call)` or `handler(call, body)`, answering `Data`, a list, `Page`, `Spread`, `Rendered`,
+`Answer` or, where only `meta` is answered, `None`."""
 
 Heat = Callable[[P], HotHandler]
 """Makes a hot handler of the platform's parts; see `surfaces.http.hot`."""
@@ -92,10 +114,12 @@ class Procedure(Generic[P]):
     body: Any
     """The type of its body or query; `None` when it takes neither."""
     answers: Any
-    """A `Data` type, `list[…]`, `Page[…]`, or `None` when only `meta` is answered."""
+    """A `Data` type, `list[…]`, `Page[…]`, `Spread[…]`, or `None` when only `meta` is answered."""
     summary: str
     description: str
     open: bool
+    credential: Credential[P] | None
+    """What callers come with; `None` for a root key, or for nothing where `open`."""
     permission: str
     faults: tuple[type[Fault], ...]
     example: Any
@@ -149,13 +173,15 @@ class Family(Generic[P]):
         heat: Heat[P] | None = None,
         path: str | None = None,
         open: bool = False,
+        credential: Credential[P] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare `handler(call, body)` as `/v2/<family>.<name>`.
 
         The body's type is the annotation of the second parameter; a handler without one takes no
         body. The docstring becomes the description. `permission` says in words or tuples what the
         caller must hold. `faults` are those the handler raises beyond what every procedure may
-        answer. `open` procedures need no authentication and get a `Visit` instead of a `Call`.
+        answer. `open` procedures need no authentication and get a `Visit` instead of a `Call`;
+        those with a `credential` get the call that it makes.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -171,6 +197,7 @@ class Family(Generic[P]):
                     summary=summary,
                     description=inspect.getdoc(handler) or "",
                     open=open,
+                    credential=credential,
                     permission=permission,
                     faults=tuple(faults),
                     example=example,

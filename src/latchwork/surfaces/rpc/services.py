@@ -6,6 +6,7 @@ from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
+from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
 from latchwork.domains.verification import Callers, Explainer, Verifier
 from latchwork.kernel.clock import Clock
@@ -28,6 +29,9 @@ class Services:
     verifier: Verifier
     explainer: Explainer
     analytics: Analytics
+    portals: Portals
+    portal_sessions: Sessions
+    self_service: SelfService
     clock: Clock
     test_clock: bool = False
 

@@ -1,0 +1,50 @@
+"""What end users and strangers may ask how often."""
+
+from dataclasses import dataclass
+
+from latchwork.domains.portals.records import Session
+from latchwork.domains.portals.rules import neighbourhood
+from latchwork.domains.ratelimits import Counters, LimitCheck, LimitState, counter_key
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import TooManyRequests
+
+CALLS_PER_MINUTE = 120
+"""Of one session, so that an end user cannot use up what the workspace may ask."""
+
+GUESSES_PER_MINUTE = 60
+"""Of one address: enough for a crowd behind one that reloads its pages, and nothing against 142 bits."""
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Counts the calls of sessions, and codes that nobody has."""
+
+    counters: Counters
+    clock: Clock
+
+    def charge(self, session: Session) -> None:
+        """Count one call of a session; raises `TooManyRequests`."""
+        key = counter_key(session.workspace_id, "portal", session.id)
+        state = self.counters.take_one(LimitCheck(key, CALLS_PER_MINUTE, _MINUTE_MS), self.clock.now_ms())
+        if state.exceeded:
+            raise self._refusal(f"A portal session may make {CALLS_PER_MINUTE} calls a minute.", state)
+
+    def must_not_guess(self, ip: str) -> None:
+        """Raise `TooManyRequests` for an address that has tried too many codes that nobody has."""
+        (state,) = self.counters.peek([_guess(ip)], self.clock.now_ms())
+        if state.exceeded:
+            raise self._refusal("Too many codes from your address were wrong.", state)
+
+    def guessed(self, ip: str) -> None:
+        """Count one such code."""
+        self.counters.take_one(_guess(ip), self.clock.now_ms())
+
+    def _refusal(self, sentence: str, state: LimitState) -> TooManyRequests:
+        wait_s = max(1, -(-(state.reset_ms - self.clock.now_ms()) // 1000))
+        return TooManyRequests(f"{sentence} Try again in {wait_s} seconds.", retry_after_s=wait_s)
+
+
+def _guess(ip: str) -> LimitCheck:
+    return LimitCheck(counter_key("", "portal_codes", neighbourhood(ip)), GUESSES_PER_MINUTE, _MINUTE_MS)
