@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from latchwork.server.connection import StrictProtocol
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2_048
 _GRACE_S = 10
+_SWITCH_S = 0.0005  # how long a background thread may keep the event loop waiting; by default 5 ms
 _SPARE_FILES = 512  # databases, logs and pipes beside the connections
 
 ReadyCallback = Callable[[], None]
@@ -135,6 +137,7 @@ async def serving(
 
     def ready() -> None:
         _settle_memory()
+        sys.setswitchinterval(_SWITCH_S)
         on_ready()
 
     host, port, *_ = sock.getsockname()
