@@ -71,8 +71,6 @@ def test_what_was_stored_is_there_when_opened_again(store: AnalyticsStore) -> No
 def test_a_workspace_sees_only_its_own_events(store: AnalyticsStore) -> None:
     store.ingest("b_1", _line(workspace_id="ws_2"), b"")
     assert _total(store) == 0
-    assert store.last_used("ws_1", ["key_1"]) == {}
-    assert store.last_used("ws_2", ["key_1"]) == {"key_1": NOW_MS}
 
 
 def test_pruning_deletes_what_is_older_and_nothing_else(store: AnalyticsStore) -> None:

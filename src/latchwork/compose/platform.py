@@ -12,6 +12,7 @@ from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger
+from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
@@ -76,13 +77,16 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         await ledger.open()
         stack.push_async_callback(ledger.close)
         analytics = analytics_of(settings.analytics, directory, clock)
+        last_use = LastUse(db, analytics)
+        last_use.start()
+        stack.push_async_callback(last_use.stop)
         await analytics.start()
         stack.push_async_callback(analytics.stop)
         announcements = Announcements(db)
         announcements.start()
         stack.push_async_callback(announcements.stop)
         vault = Vault(db, clock, keyring)
-        platform = _assemble(settings, db, clock, ledger, analytics, vault)
+        platform = _assemble(settings, db, clock, ledger, analytics, last_use=last_use, vault=vault)
         await platform.workspaces.ensure_operator()
         yield platform
 
@@ -98,7 +102,14 @@ async def _database(settings: Settings, directory: DataDir, stack: AsyncExitStac
 
 
 def _assemble(
-    settings: Settings, db: Database, clock: Clock, ledger: Ledger, analytics: Analytics, vault: Vault
+    settings: Settings,
+    db: Database,
+    clock: Clock,
+    ledger: Ledger,
+    analytics: Analytics,
+    *,
+    last_use: LastUse,
+    vault: Vault,
 ) -> Platform:
     invalidations = Invalidations()
     counters = MemoryCounters(windows_kept=_TEST_WINDOWS if settings.test_clock else 2)
@@ -108,7 +119,7 @@ def _assemble(
     )
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, analytics)
-    managed = Keys(db, clock, invalidations, ledger, analytics, vault)
+    managed = Keys(db, clock, invalidations, ledger, last_use, vault)
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,

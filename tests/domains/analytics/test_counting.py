@@ -118,8 +118,6 @@ async def test_nothing_of_another_workspace_is_ever_counted(tmp_path: Path) -> N
         for groups in ((), ("key",), ("identity",), ("tag",), ("tags",), ("hour",)):
             rows = await analytics.get_verifications(question(group_by=_groups(*groups)))
             assert sum(row.total for row in rows) == 0
-        assert await analytics.last_used("ws_1", ["key_1"]) == {}
-        assert await analytics.last_used("ws_2", ["key_1"]) == {"key_1": NOW_MS}
 
 
 @pytest.mark.parametrize("text", ["x' OR '1'='1", "'; DROP TABLE ingested; --", "%", "*"])
@@ -142,13 +140,12 @@ async def test_the_keys_used_most_come_first_when_asked_for(tmp_path: Path) -> N
         assert [(row.key_id, row.total) for row in rows] == [("key_3", 3), ("key_2", 2)]
 
 
-async def test_the_last_use_of_a_key_is_its_newest_event(tmp_path: Path) -> None:
+async def test_a_use_is_noted_with_the_newest_event_of_its_key(tmp_path: Path) -> None:
     async with recording(tmp_path) as analytics:
-        for time_ms in (NOW_MS + 5, NOW_MS + 9, NOW_MS + 7):
+        for time_ms in (NOW_MS + 5, NOW_MS + 7, NOW_MS + 9):
             analytics.verifications.append(verification(time_ms))
         await analytics.flush()
-        assert await analytics.last_used("ws_1", ["key_1", "key_2"]) == {"key_1": NOW_MS + 9}
-        assert await analytics.last_used("ws_1", []) == {}
+        assert analytics.uses == {"key_1": NOW_MS + 9}
 
 
 @pytest.mark.parametrize(
@@ -168,12 +165,12 @@ async def test_a_question_that_contradicts_itself_or_asks_too_much_is_refused(
             await analytics.get_verifications(question(**changes))
 
 
-async def test_without_a_store_nothing_is_kept_and_questions_are_refused() -> None:
+async def test_without_a_store_only_uses_are_noted_and_questions_are_refused() -> None:
     analytics = Analytics(None, None, ManualClock(NOW_MS))
     await analytics.start()
     analytics.verifications.append(verification())
     with pytest.raises(AnalyticsNotConfigured):
         await analytics.get_verifications(question())
-    assert await analytics.last_used("ws_1", ["key_1"]) == {}
+    assert analytics.uses == {"key_1": NOW_MS}
     assert (analytics.health().state, analytics.health().buffered) == ("off", 0)
     await analytics.stop()

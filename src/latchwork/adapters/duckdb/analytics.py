@@ -1,7 +1,6 @@
 """The port `AnalyticsStore` on DuckDB: one file, locked down, fed from lines of JSON."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,15 +120,6 @@ class DuckDbAnalytics:
         """The groups that have events."""
         sql, parameters, names = counting(question)
         return [_counts(dict(zip(names, row, strict=True))) for row in self._ask(sql, parameters, timeout_s)]
-
-    def last_used(self, workspace_id: str, key_ids: Sequence[str]) -> dict[str, int]:
-        """When each key was last verified."""
-        rows = self._live().execute(
-            "SELECT key_id, max(time) FROM key_verifications_v1 "
-            "WHERE workspace_id = ? AND key_id IN (SELECT unnest(?)) GROUP BY key_id",
-            [workspace_id, list(key_ids)],
-        )
-        return dict(rows.fetchall())
 
     def prune(self, before_ms: int) -> None:
         """Delete what is older."""

@@ -1,6 +1,5 @@
 """What analytics need from a technology: a place for events that can be counted."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from latchwork.domains.analytics.records import Counts, VerificationsQuestion
@@ -31,10 +30,6 @@ class AnalyticsStore(Protocol):
 
     def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
         """The groups that have events, in any order; raises `QueryTimeout`."""
-        ...
-
-    def last_used(self, workspace_id: str, key_ids: Sequence[str]) -> dict[str, int]:
-        """When each key was last verified, in ms since the epoch; keys never used are missing."""
         ...
 
     def prune(self, before_ms: int) -> None:

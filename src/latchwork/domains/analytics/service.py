@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -31,11 +31,26 @@ class Nowhere(deque[Row]):
         """Forget it."""
 
 
+class OnlyUses(deque[Row]):
+    """The same for verifications, of which the moment is noted all the same."""
+
+    def __init__(self, uses: dict[str, int]) -> None:
+        super().__init__()
+        self._uses = uses
+
+    def append(self, row: Row, /) -> None:
+        """Note when the key was used."""
+        self._uses[row[2].key_id] = row[0]
+
+
 class Analytics:
     """Records events and counts them. Without a store it records nothing and refuses questions.
 
     The buffers are appended to by the hot path itself. Whatever is in them is spooled every quarter of a
     second and can be counted right after; past `most_buffered` events the newest are dropped and counted.
+
+    `uses` says when keys were used, by id in ms since the epoch: of recorded verifications once they are
+    spooled, of all others at once. Whoever keeps it takes it away.
     """
 
     def __init__(
@@ -47,7 +62,8 @@ class Analytics:
         most_buffered: int = 100_000,
         retention_days: int = 90,
     ) -> None:
-        self.verifications: deque[Row] = deque() if store else Nowhere()
+        self.uses: dict[str, int] = {}
+        self.verifications: deque[Row] = deque() if store else OnlyUses(self.uses)
         self.ratelimits: deque[Row] = deque() if store else Nowhere()
         self.dropped = 0
         self._store = store
@@ -100,17 +116,6 @@ class Analytics:
         asked = series.counted(question, self._retention_ms)
         return series.series_of(question, asked, await self.get_verifications(asked))
 
-    async def last_used(self, workspace_id: str, key_ids: Sequence[str]) -> dict[str, int]:
-        """When keys were last verified; nothing is known while the store is away."""
-        store = self._store
-        if store is None or not self._open or not key_ids:
-            return {}
-        try:
-            return await self._run(lambda: store.last_used(workspace_id, key_ids))
-        except Exception:  # noqa: BLE001 - nobody is refused for want of a date
-            _log.exception("When keys were last used cannot be told.")
-            return {}
-
     def health(self) -> Health:
         """How it fares."""
         state = "off" if self._store is None else "failing" if self._failing else "ok"
@@ -126,6 +131,7 @@ class Analytics:
     async def _step(self) -> None:
         """Spool what is buffered, then store what is spooled; a failure is kept for health and the next try."""
         taken = self._take(self.verifications), self._take(self.ratelimits)
+        self.uses |= {row[2].key_id: row[0] for row in taken[0]}
         try:
             await self._run(lambda: self._work(*taken))
             self._failing = False

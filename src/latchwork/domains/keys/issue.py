@@ -29,7 +29,8 @@ def issue(
 ) -> tuple[Minted, bytes]:
     """Mint a key and write everything that belongs to it; the digest is for the caches."""
     prefix = wanted.prefix or api.default_prefix
-    text = mint(prefix, wanted.byte_length or api.default_byte_length or DEFAULT_BYTE_LENGTH)
+    byte_length = wanted.byte_length or api.default_byte_length or DEFAULT_BYTE_LENGTH
+    text = mint(prefix, byte_length)
     key_id = new_id("key")
     key = Key(
         id=key_id,
@@ -47,6 +48,7 @@ def issue(
         expires_ms=wanted.expires_ms,
         ip_whitelist=wanted.ip_whitelist,
         created_ms=now_ms,
+        byte_length=byte_length,
     )
     store.add_key(connection, key)
     if wanted.credits is not None:

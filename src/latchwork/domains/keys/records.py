@@ -53,7 +53,7 @@ class Key:
     """A key as it is stored. `for_workspace_id` is set on root keys: the workspace they act in.
 
     While `pending_migration_id` is set, `digest` is of what that migration's algorithm hashes; the first
-    use of the key makes it the digest of the whole key.
+    use of the key makes it the digest of the whole key. `byte_length` is known of keys that were minted here.
     """
 
     id: str
@@ -73,6 +73,7 @@ class Key:
     created_ms: int
     updated_ms: int | None = None
     pending_migration_id: str | None = None
+    byte_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

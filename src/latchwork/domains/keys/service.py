@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Balance, Change, Ledger
 from latchwork.domains.credits import store as credits_store
+from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.keys import change as changing
 from latchwork.domains.keys import issue, recovery, store
@@ -26,7 +26,7 @@ class Keys:
     clock: Clock
     invalidations: Invalidations
     ledger: Ledger
-    analytics: Analytics
+    last_use: LastUse
     vault: Vault
 
     @uninterrupted
@@ -75,7 +75,7 @@ class Keys:
             return recovery.revealed(connection, self.vault, who, [view], now_ms)[0]
 
         view = await (self.db.write(question) if decrypt else self.db.read(question))
-        return (await self._shown(who, [view]))[0]
+        return self._shown(view)
 
     async def whoami(self, who: Principal, text: str) -> KeyView:
         """The key whose text is `text`; raises `KeyNotFound` also for want of permission."""
@@ -87,7 +87,7 @@ class Keys:
                 raise KeyNotFound
             return _view(connection, found)
 
-        return (await self._shown(who, [await self.db.read(question)]))[0]
+        return self._shown(await self.db.read(question))
 
     async def page(
         self,
@@ -126,7 +126,8 @@ class Keys:
             shown, extra = views[: limit - 1], views[limit - 1 :]
             return recovery.revealed(connection, self.vault, who, shown, now_ms) + extra
 
-        return await self._shown(who, await (self.db.write(question) if decrypt else self.db.read(question)))
+        found = await (self.db.write(question) if decrypt else self.db.read(question))
+        return [self._shown(view) for view in found]
 
     @uninterrupted
     async def update(self, who: Principal, key_id: str, change: KeyChange) -> KeyView:
@@ -148,7 +149,7 @@ class Keys:
             view, balance = await self.db.write(unit)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
             self.invalidations.announce(("key", view.key.digest))
-        return (await self._shown(who, [view]))[0]
+        return self._shown(view)
 
     @uninterrupted
     async def update_credits(self, who: Principal, key_id: str, change: Change) -> Balance | None:
@@ -188,12 +189,13 @@ class Keys:
         _must(who, key, action)
         return key
 
-    async def _shown(self, who: Principal, views: list[KeyView]) -> list[KeyView]:
-        """The views with balances as they are in memory and the moments of last use."""
-        used = await self.analytics.last_used(who.workspace_id, [view.key.id for view in views])
-        return [
-            replace(view, credits=self._present(view), last_used_ms=used.get(view.key.id)) for view in views
-        ]
+    def _shown(self, view: KeyView) -> KeyView:
+        """The view with its balance and its last use as they are in memory."""
+        return replace(
+            view,
+            credits=self._present(view),
+            last_used_ms=self.last_use.of(view.key.id, view.last_used_ms),
+        )
 
     def _present(self, view: KeyView) -> Balance | None:
         if view.credits is None:

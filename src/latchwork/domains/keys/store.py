@@ -6,11 +6,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from latchwork.domains.credits import store as credits_store
+from latchwork.domains.directory import store as directory_store
 from latchwork.domains.identities import store as identities_store
+from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.records import Api, Key, KeyView
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.store import rules_of, set_rules
+
+_AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
 
 _API_COLUMNS = select(
     apis,
@@ -102,8 +106,30 @@ def add_key(connection: Connection, key: Key) -> None:
 
 
 def add_keys(connection: Connection, fresh: Sequence[Key]) -> None:
-    """Insert keys, at least one."""
+    """Insert keys, at least one, as never used."""
     connection.execute(insert(keys), [_row(key) for key in fresh])
+    for start in range(0, len(fresh), _AT_ONCE):
+        ids = [key.id for key in fresh[start : start + _AT_ONCE]]
+        directory_store.add(connection, _entries(connection, ids))
+
+
+def describe(connection: Connection, key_id: str) -> None:
+    """Let searches find a key by what it is called now."""
+    for entry in _entries(connection, [key_id]):
+        directory_store.describe(connection, entry)
+
+
+def _entries(connection: Connection, key_ids: Sequence[str]) -> list[directory_store.Entry]:
+    rows = connection.execute(
+        select(keys.c.id, keys.c.workspace_id, keys.c.name, keys.c.start, identities.c.external_id)
+        .outerjoin(identities, identities.c.id == keys.c.identity_id)
+        .where(keys.c.id.in_(key_ids))
+        .order_by(keys.c.id)
+    )
+    return [
+        directory_store.Entry(row.id, row.workspace_id, (row.id, row.name, row.start, row.external_id))
+        for row in rows
+    ]
 
 
 def _row(key: Key) -> dict[str, Any]:
@@ -123,6 +149,7 @@ def _row(key: Key) -> dict[str, Any]:
         "ip_whitelist": list(key.ip_whitelist),
         "created_at_ms": key.created_ms,
         "pending_migration_id": key.pending_migration_id,
+        "byte_length": key.byte_length,
     }
 
 
@@ -179,11 +206,14 @@ def update_key(connection: Connection, key_id: str, values: Mapping[str, Any], n
     connection.execute(
         update(keys).where(keys.c.id == key_id).values(dict(values) | {"updated_at_ms": now_ms})
     )
+    if values.keys() & {"name", "start", "identity_id"}:
+        describe(connection, key_id)
 
 
 def soft_delete_key(connection: Connection, key_id: str, now_ms: int) -> None:
     """Mark a key deleted."""
     connection.execute(update(keys).where(keys.c.id == key_id).values(deleted_at_ms=now_ms))
+    directory_store.remove(connection, [key_id])
 
 
 def purge_key(connection: Connection, key: Key, now_ms: int) -> None:
@@ -191,6 +221,7 @@ def purge_key(connection: Connection, key: Key, now_ms: int) -> None:
     set_rules(connection, key.workspace_id, key.id, [], now_ms)
     credits_store.close_balance(connection, key.id)
     connection.execute(delete(keys).where(keys.c.id == key.id))
+    directory_store.remove(connection, [key.id])
 
 
 def keep_sealed(connection: Connection, workspace_id: str, key_id: str, sealed: bytes) -> None:
@@ -268,7 +299,8 @@ def views(connection: Connection, found: Sequence[Key]) -> list[KeyView]:
     ids = [key.id for key in found]
     permitted, named = permissions_of(connection, ids), roles_of(connection, ids)
     limits, balances = rules_of(connection, ids), credits_store.find(connection, ids)
-    identities = identities_store.by_ids(
+    used = directory_store.uses_of(connection, ids)
+    owners = identities_store.by_ids(
         connection, found[0].workspace_id, [key.identity_id for key in found if key.identity_id]
     )
     return [
@@ -278,7 +310,8 @@ def views(connection: Connection, found: Sequence[Key]) -> list[KeyView]:
             roles=named.get(key.id, ()),
             limits=tuple(limits.get(key.id, ())),
             credits=balances.get(key.id),
-            identity=identities.get(key.identity_id or ""),
+            identity=owners.get(key.identity_id or ""),
+            last_used_ms=used.get(key.id) or None,
         )
         for key in found
     ]
@@ -321,6 +354,7 @@ def _key(row: Row[Any]) -> Key:
         created_ms=row.created_at_ms,
         updated_ms=row.updated_at_ms,
         pending_migration_id=row.pending_migration_id,
+        byte_length=row.byte_length,
     )
 
 

@@ -1,8 +1,37 @@
 """APIs, their keyspaces, and the keys in them."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    func,
+    literal_column,
+    text,
+)
 
 from latchwork.kernel.sql.schema import Digest, Id, Json, Millis, Words, metadata
+
+NEVER_MS = 2**53 - 1
+"""Stands for the expiry of a key that has none, in order and in comparison."""
+
+_LIVE = text("deleted_at_ms IS NULL")
+_DELETED = text("deleted_at_ms IS NOT NULL")
+
+
+def _live(name: str, *columns: Any) -> Index:
+    """An index of the keys that lists show: however many were deleted, they cost no list anything."""
+    return Index(name, *columns, sqlite_where=_LIVE, postgresql_where=_LIVE)
+
+
+def _deleted(name: str, *columns: Any) -> Index:
+    return Index(name, *columns, sqlite_where=_DELETED, postgresql_where=_DELETED)
+
 
 keyspaces = Table(
     "keyspaces",
@@ -51,12 +80,23 @@ keys = Table(
     Column("created_at_ms", Millis, nullable=False),
     Column("updated_at_ms", Millis),
     Column("deleted_at_ms", Millis),
+    Column("byte_length", Integer),  # of a key that was minted here
     # set until the first use of a key whose digest is not yet of the whole key, but as its migration says
     Column("pending_migration_id", Id),
-    Index("ix_keys_keyspace_id_id", "keyspace_id", "id"),
-    Index("ix_keys_identity_id", "identity_id"),
+    _live("ix_keys_live_keyspace_id_id", "keyspace_id", "id"),
+    _live("ix_keys_live_workspace_id_id", "workspace_id", "id"),
+    _live("ix_keys_live_workspace_id_enabled_id", "workspace_id", "enabled", "id"),
+    _deleted("ix_keys_deleted_keyspace_id_id", "keyspace_id", "id"),
+    Index("ix_keys_identity_id_id", "identity_id", "id"),
     Index("ix_keys_for_workspace_id", "for_workspace_id"),
 )
+
+# As lists order them. SQLite and PostgreSQL use an index of an expression only where a query says the very
+# same, so queries take it from here.
+NAME_ORDER = func.lower(func.coalesce(keys.c.name, literal_column("''")))
+EXPIRY_ORDER = func.coalesce(keys.c.expires_at_ms, literal_column(str(NEVER_MS)))
+_live("ix_keys_live_workspace_id_name_id", keys.c.workspace_id, NAME_ORDER, keys.c.id)
+_live("ix_keys_live_workspace_id_expiry_id", keys.c.workspace_id, EXPIRY_ORDER, keys.c.id)
 
 recoverable_keys = Table(
     "recoverable_keys",

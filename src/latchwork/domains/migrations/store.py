@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from latchwork.domains.keys.store import describe
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
 from latchwork.domains.migrations.records import Algorithm, Migration
 from latchwork.domains.migrations.tables import key_migrations
@@ -100,6 +101,7 @@ def settle(connection: Connection, key_id: str, digest: bytes, start: str, now_m
         .where(keys.c.id == key_id)
         .values(digest=digest, start=start, pending_migration_id=None, updated_at_ms=now_ms)
     )
+    describe(connection, key_id)
 
 
 def set_start(connection: Connection, workspace_id: str, key_id: str, start: str) -> bool:
@@ -111,4 +113,7 @@ def set_start(connection: Connection, workspace_id: str, key_id: str, start: str
         .where(keys.c.start == "")
         .values(start=start)
     )
-    return bool(changed.rowcount)
+    if not changed.rowcount:
+        return False
+    describe(connection, key_id)
+    return True

@@ -33,6 +33,7 @@ class Verifier:
         self._take_one = counters.take_one
         self.ledger = ledger
         self._record = analytics.verifications.append
+        self._uses = analytics.uses
         self._sampled = 0
 
     async def verify(self, caller: Verifying, claim: Claim, now_ms: int) -> Verdict:
@@ -92,7 +93,7 @@ class Verifier:
         spent = 0
         if metered and verdict.outcome is _VALID:
             spent = self._spend(verdict, snapshot, claim)
-        if snapshot.scope.observed == "full" or self._is_sampled(snapshot):
+        if snapshot.scope.observed == "full" or self._is_sampled(snapshot, now_ms):
             latency_us = (perf_counter_ns() - began) // 1000
             self._record((now_ms, claim.request_id, snapshot, verdict.outcome, claim.tags, spent, latency_us))
         return verdict
@@ -165,11 +166,14 @@ class Verifier:
         verdict.reason = f"{verdict.remaining} credits remain, this costs {cost}."
         return 0
 
-    def _is_sampled(self, snapshot: KeySnapshot) -> bool:
-        if snapshot.scope.observed != "sampled":
-            return False
-        self._sampled = (self._sampled + 1) % _SAMPLE
-        return self._sampled == 0
+    def _is_sampled(self, snapshot: KeySnapshot, now_ms: int) -> bool:
+        """Whether to record a verification that need not be; of others only the moment is noted."""
+        if snapshot.scope.observed == "sampled":
+            self._sampled = (self._sampled + 1) % _SAMPLE
+            if self._sampled == 0:
+                return True
+        self._uses[snapshot.key_id] = now_ms
+        return False
 
 
 def check_claim(snapshot: KeySnapshot, claim: Claim) -> None:
