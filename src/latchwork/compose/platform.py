@@ -14,7 +14,7 @@ from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
-from latchwork.domains.identities import Identities
+from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
@@ -124,7 +124,8 @@ def _assemble(
         apis=Apis(db, clock, invalidations),
         keys=managed,
         root_keys=RootKeys(db, clock, invalidations),
-        identities=Identities(db, clock),
+        identities=Identities(db, clock, ledger),
+        allowances=Allowances(db, clock, invalidations, ledger),
         migrations=Migrations(db, clock, invalidations),
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
@@ -146,14 +147,16 @@ def _key_loader(
     db: Database, ledger: Ledger, render: Render
 ) -> Callable[[bytes], Awaitable[KeySnapshot | None]]:
     async def load(digest: bytes) -> KeySnapshot | None:
-        """A key's snapshot with the surface's bytes; its balance goes to the ledger."""
+        """A key's snapshot with the surface's bytes; its balances go to the ledger."""
         epoch = ledger.epoch
         snapshot = await db.read(lambda connection: load_key(connection, digest))
         if snapshot is None:
             return None
         render(snapshot)
-        if snapshot.credits is not None:
-            ledger.load(snapshot.key_id, snapshot.credits.remaining, epoch)
+        if snapshot.purse is not None:
+            for subject_id, stored in snapshot.purse.stored:
+                ledger.load(subject_id, stored, epoch)
+            snapshot.purse.stored = ()
         return snapshot
 
     return load

@@ -21,7 +21,7 @@ from latchwork.surfaces.reference import Reference, ReferenceDocument
 from latchwork.surfaces.rpc import (
     analytics,
     apis,
-    identities,
+    identity_credits,
     liveness,
     migrations,
     namespaces,
@@ -38,7 +38,7 @@ FAMILIES = (
     apis.family,
     verification.family,  # the family `keys`, complete
     migrations.family,
-    identities.family,
+    identity_credits.family,  # the family `identities`, complete
     namespaces.family,  # the family `ratelimit`, complete
     analytics.family,
     root_keys.family,

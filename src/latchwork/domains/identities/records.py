@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from latchwork.domains.credits import Balance
 from latchwork.domains.ratelimits import LimitRule
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who keys are for; `meta` is the owner's own JSON, `limits` are shared by all its keys."""
+    """Who keys are for; `meta` is the owner's own JSON, `limits` and `credits` are shared by all its keys."""
 
     id: str
     workspace_id: str
     external_id: str
     meta: dict[str, Any]
     limits: tuple[LimitRule, ...] = ()
+    credits: Balance | None = None

@@ -1,12 +1,14 @@
 """The identities' verbs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from latchwork.domains import audit
+from latchwork.domains.credits import Balance, Ledger
+from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
 from latchwork.domains.identities.records import Identity
@@ -30,12 +32,19 @@ class Identities:
 
     db: Database
     clock: Clock
+    ledger: Ledger
 
     @uninterrupted
     async def create(
-        self, who: Principal, *, external_id: str, meta: dict[str, Any], limits: Sequence[LimitRule] = ()
+        self,
+        who: Principal,
+        *,
+        external_id: str,
+        meta: dict[str, Any],
+        limits: Sequence[LimitRule] = (),
+        credits: Balance | None = None,
     ) -> Identity:
-        """A new identity with its limits; raises `IdentityAlreadyExists`."""
+        """A new identity with its limits and credits; raises `IdentityAlreadyExists` and `BadRequest`."""
         who.must("identity", "*", "create_identity")
         _check_meta(meta)
         identity = Identity(new_id("id"), who.workspace_id, external_id, meta)
@@ -43,6 +52,8 @@ class Identities:
 
         def unit(connection: Connection) -> None:
             store.add(connection, identity, now_ms)
+            if credits is not None:
+                credits_store.open_balances(connection, who.workspace_id, {identity.id: credits})
             changes = set_rules(connection, who.workspace_id, identity.id, limits, now_ms)
             subject = audit.Resource("identity", identity.id, external_id)
             audit.record(
@@ -70,7 +81,14 @@ class Identities:
         if found is None:
             raise IdentityNotFound
         who.must("identity", found.id, "read_identity")
-        return found
+        return self._present(found)
+
+    def _present(self, identity: Identity) -> Identity:
+        """The identity with its credits as they are in memory."""
+        if identity.credits is None:
+            return identity
+        remaining = self.ledger.remaining_of(identity.id, identity.credits.remaining)
+        return replace(identity, credits=replace(identity.credits, remaining=remaining))
 
     async def must_exist(self, who: Principal, external_id: str) -> None:
         """Raise `IdentityNotFound` unless a live identity has that external id."""

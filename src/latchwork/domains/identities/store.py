@@ -1,14 +1,17 @@
 """The identities' queries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, Row, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from latchwork.domains.credits import Balance
+from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities.faults import IdentityAlreadyExists
 from latchwork.domains.identities.records import Identity
 from latchwork.domains.identities.tables import identities
+from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rules_of
 from latchwork.kernel.ids import new_id
 
@@ -72,7 +75,7 @@ def ensure_all(
 
 
 def find(connection: Connection, workspace_id: str, name: str, *, by_id: bool = True) -> Identity | None:
-    """The live identity whose external id (or, with `by_id`, id) is `name`, with its limits."""
+    """The live identity whose external id (or, with `by_id`, id) is `name`, with its limits and stored credits."""
     matches = identities.c.external_id == name
     if by_id:
         matches = or_(matches, identities.c.id == name)
@@ -85,12 +88,11 @@ def find(connection: Connection, workspace_id: str, name: str, *, by_id: bool = 
     if not rows:
         return None
     row = next((row for row in rows if row.id == name), rows[0])
-    limits = rules_of(connection, [row.id]).get(row.id, [])
-    return Identity(row.id, row.workspace_id, row.external_id, row.meta, tuple(limits))
+    return _of(row, rules_of(connection, [row.id]), credits_store.find(connection, [row.id]))
 
 
 def by_ids(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dict[str, Identity]:
-    """The live identities among `ids`, with their limits."""
+    """The live identities among `ids`, with their limits and stored credits."""
     wanted = list(set(ids))
     if not wanted:
         return {}
@@ -100,8 +102,10 @@ def by_ids(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dic
         .where(identities.c.id.in_(wanted))
         .where(identities.c.deleted_at_ms.is_(None))
     ).all()
-    limits = rules_of(connection, wanted)
-    return {
-        row.id: Identity(row.id, row.workspace_id, row.external_id, row.meta, tuple(limits.get(row.id, ())))
-        for row in rows
-    }
+    limits, credits = rules_of(connection, wanted), credits_store.find(connection, wanted)
+    return {row.id: _of(row, limits, credits) for row in rows}
+
+
+def _of(row: Row[Any], limits: Mapping[str, Sequence[LimitRule]], credits: Mapping[str, Balance]) -> Identity:
+    own = tuple(limits.get(row.id, ()))
+    return Identity(row.id, row.workspace_id, row.external_id, row.meta, own, credits.get(row.id))

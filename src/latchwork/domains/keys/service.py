@@ -190,17 +190,20 @@ class Keys:
         return key
 
     def _shown(self, view: KeyView) -> KeyView:
-        """The view with its balance and its last use as they are in memory."""
-        return replace(
-            view,
-            credits=self._present(view),
-            last_used_ms=self.last_use.of(view.key.id, view.last_used_ms),
-        )
+        """The view with its balances and its last use as they are in memory."""
+        used_ms = self.last_use.of(view.key.id, view.last_used_ms)
+        return replace(self._present(view), last_used_ms=used_ms)
 
-    def _present(self, view: KeyView) -> Balance | None:
-        if view.credits is None:
-            return None
-        return replace(view.credits, remaining=self.ledger.remaining_of(view.key.id, view.credits.remaining))
+    def _present(self, view: KeyView) -> KeyView:
+        """The view with balances as they are in memory."""
+        identity = view.identity
+        if identity is not None and identity.credits is not None:
+            identity = replace(identity, credits=self._of_memory(identity.id, identity.credits))
+        own = None if view.credits is None else self._of_memory(view.key.id, view.credits)
+        return replace(view, credits=own, identity=identity)
+
+    def _of_memory(self, subject_id: str, stored: Balance) -> Balance:
+        return replace(stored, remaining=self.ledger.remaining_of(subject_id, stored.remaining))
 
 
 def _must(who: Principal, key: Key, action: str) -> None:

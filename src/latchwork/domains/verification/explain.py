@@ -74,12 +74,13 @@ class Explainer:
         snapshot = await self._verifier.keys.fetch(claim.digest) if claim.digest else None
         if snapshot is None or not self._may(who, claim, snapshot):
             return _UNKNOWN
-        if snapshot.credits is not None:
-            await self._verifier.ledger.settled(snapshot.key_id)
+        if snapshot.purse is not None:
+            for payer in snapshot.purse.payers:
+                await self._verifier.ledger.settled(payer)
         steps = [Step("key", "passed", f"The key is {snapshot.key_id} of API {snapshot.api_id}.")]
         steps += self._stateless(snapshot, claim, now_ms)
         steps += self._limits(snapshot, claim, now_ms)
-        steps.append(self._credits(snapshot, claim))
+        steps += self._credits(snapshot, claim)
         failed = [step.code for step in steps if step.code is not None]
         return Explanation(failed[0] if failed else Outcome.VALID, steps)
 
@@ -123,20 +124,27 @@ class Explainer:
         for limit, state in zip(bound, states, strict=True):
             yield _limit_step(limit, state)
 
-    def _credits(self, snapshot: KeySnapshot, claim: Claim) -> Step:
-        remaining = self._verifier.ledger.available(snapshot.key_id)
-        if snapshot.credits is None or remaining is None:
-            return Step("credits", "skipped", "The key is not limited by credits.")
+    def _credits(self, snapshot: KeySnapshot, claim: Claim) -> Iterator[Step]:
+        purse, ledger = snapshot.purse, self._verifier.ledger
         cost = 1 if claim.cost is None else claim.cost
-        if remaining >= cost:
-            return Step("credits", "passed", f"{remaining} credits remain, this costs {cost}.")
-        return Step(
-            "credits",
-            "failed",
-            f"{remaining} credits remain, this costs {cost}.",
-            code=Outcome.USAGE_EXCEEDED,
-            remedy=f"Add at least {cost - remaining} credits: keys.updateCredits with operation increment.",
-        )
+        remaining = None if purse is None else purse.of_key(ledger)
+        if remaining is None:
+            yield Step("credits", "skipped", "The key is not limited by credits.")
+        else:
+            yield _credits_step("credits", remaining, cost, "keys.updateCredits")
+        remaining = None if purse is None else purse.of_identity(ledger)
+        if remaining is None:
+            yield Step("identityCredits", "skipped", "The key has no identity that is limited by credits.")
+        else:
+            yield _credits_step("identityCredits", remaining, cost, "identities.updateCredits")
+
+
+def _credits_step(check: str, remaining: int, cost: int, procedure: str) -> Step:
+    detail = f"{remaining} credits remain, this costs {cost}."
+    if remaining >= cost:
+        return Step(check, "passed", detail)
+    remedy = f"Add at least {cost - remaining} credits: {procedure} with operation increment."
+    return Step(check, "failed", detail, code=Outcome.USAGE_EXCEEDED, remedy=remedy)
 
 
 def _limit_step(bound: Bound, state: LimitState) -> Step:

@@ -70,8 +70,9 @@ LimitStates = list[tuple[BoundLimit, LimitState]]
 class Verdict(msgspec.Struct):
     """The decision. `snapshot` is `None` for NOT_FOUND, which tells nothing else.
 
-    `remaining` are the key's credits, `None` when it is unlimited. While `commit` is not `None` the
-    spend is not yet durable, and the verdict must not leave the house before it is.
+    `remaining` are the key's credits, `None` when it is unlimited, and `identity_remaining` those of its
+    identity. While `commit` is not `None` the spend is not yet durable, and the verdict must not leave the
+    house before it is.
     """
 
     outcome: Outcome
@@ -81,3 +82,4 @@ class Verdict(msgspec.Struct):
     reason: str | None = None
     retry_at_ms: int | None = None
     commit: Commit | None = None
+    identity_remaining: int | None = None

@@ -9,6 +9,7 @@ from latchwork.domains.permissions import compile_query
 from latchwork.domains.ratelimits import Counters, LimitRule, LimitState
 from latchwork.domains.verification.cache import MISSING, SnapshotCache
 from latchwork.domains.verification.limits import Bound, chosen
+from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.records import Claim, LimitStates, Outcome, Refusal, Verdict
 from latchwork.domains.verification.snapshots import BoundLimit, KeySnapshot, Verifying
 from latchwork.kernel.durations import spoken
@@ -32,6 +33,7 @@ class Verifier:
         self.counters = counters
         self._take_one = counters.take_one
         self.ledger = ledger
+        self._balances = ledger.balances
         self._record = analytics.verifications.append
         self._uses = analytics.uses
         self._sampled = 0
@@ -69,8 +71,9 @@ class Verifier:
     async def _ready(self, digest: bytes) -> None:
         """Fetch what a decision about `digest` needs."""
         snapshot = await self.keys.fetch(digest)
-        if snapshot is not None and snapshot.credits is not None:
-            await self.ledger.settled(snapshot.key_id)
+        if snapshot is not None and snapshot.purse is not None:
+            for payer in snapshot.purse.payers:
+                await self.ledger.settled(payer)
 
     def attempt(self, caller: Verifying, claim: Claim, now_ms: int) -> Verdict | None:
         """The verdict if memory suffices, else `None` with nothing consumed; see `verify` for faults.
@@ -83,16 +86,19 @@ class Verifier:
             return Verdict(Outcome.NOT_FOUND) if self.keys.get(claim.digest) is MISSING else None
         if not self.may_know(caller, claim, snapshot):
             return Verdict(Outcome.NOT_FOUND)
-        metered = snapshot.credits is not None
-        if metered and snapshot.key_id not in self.ledger.balances:
+        purse = snapshot.purse
+        if purse is not None and (
+            purse.payer not in self._balances
+            or (now_ms >= purse.plain_until_ms and not purse.is_at_hand(self._balances))
+        ):
             return None
         if snapshot.is_plain and claim.query is None and not claim.limits:
             verdict = self._under_one(snapshot, snapshot.auto[0], now_ms)
         else:
             verdict = self._decide(snapshot, claim, now_ms)
         spent = 0
-        if metered and verdict.outcome is _VALID:
-            spent = self._spend(verdict, snapshot, claim)
+        if purse is not None and verdict.outcome is _VALID:
+            spent = self._spend(verdict, purse, claim)
         if snapshot.scope.observed == "full" or self._is_sampled(snapshot, now_ms):
             latency_us = (perf_counter_ns() - began) // 1000
             self._record((now_ms, claim.request_id, snapshot, verdict.outcome, claim.tags, spent, latency_us))
@@ -148,22 +154,28 @@ class Verifier:
         return verdict
 
     def _refused(self, snapshot: KeySnapshot, refusal: Refusal) -> Verdict:
-        remaining = self.ledger.available(snapshot.key_id) if snapshot.credits is not None else None
-        verdict = Verdict(refusal.outcome, snapshot, remaining)
+        verdict = Verdict(refusal.outcome, snapshot)
+        if snapshot.purse is not None:
+            self._tell_credits(verdict, snapshot.purse)
         verdict.reason, verdict.retry_at_ms = refusal.reason, refusal.retry_at_ms
         return verdict
 
-    def _spend(self, verdict: Verdict, snapshot: KeySnapshot, claim: Claim) -> int:
+    def _tell_credits(self, verdict: Verdict, purse: Purse) -> None:
+        if purse.identity_pays:
+            verdict.identity_remaining = purse.of_identity(self.ledger)
+        verdict.remaining = purse.of_key(self.ledger)
+
+    def _spend(self, verdict: Verdict, purse: Purse, claim: Claim) -> int:
         """Spend for a verdict that is valid so far, and turn it into a refusal if that fails."""
         cost = 1 if claim.cost is None else claim.cost
-        done = self.ledger.try_spend(snapshot.key_id, cost)
-        verdict.remaining = self.ledger.available(snapshot.key_id)
+        done = purse.spend(self.ledger, cost)
+        self._tell_credits(verdict, purse)
         if done:
             if cost:
                 verdict.commit = self.ledger.commit_of_now()
             return cost
         verdict.outcome = Outcome.USAGE_EXCEEDED
-        verdict.reason = f"{verdict.remaining} credits remain, this costs {cost}."
+        verdict.reason = _too_few(verdict, cost)
         return 0
 
     def _is_sampled(self, snapshot: KeySnapshot, now_ms: int) -> bool:
@@ -174,6 +186,13 @@ class Verifier:
                 return True
         self._uses[snapshot.key_id] = now_ms
         return False
+
+
+def _too_few(verdict: Verdict, cost: int) -> str:
+    """Why the credits do not suffice; of the key's own, where those of its identity do not either."""
+    if verdict.remaining is not None and verdict.remaining < cost:
+        return f"{verdict.remaining} credits remain, this costs {cost}."
+    return f"{verdict.identity_remaining} credits of the key's identity remain, this costs {cost}."
 
 
 def check_claim(snapshot: KeySnapshot, claim: Claim) -> None:

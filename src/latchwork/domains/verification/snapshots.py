@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from latchwork.domains.credits import Balance
 from latchwork.domains.ratelimits import LimitCheck, LimitRule, counter_key
+from latchwork.domains.verification.purses import Purse
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import EVERYTHING
 
@@ -116,14 +116,13 @@ class KeySnapshot(Snapshot[Place]):
 
     `checks` are those that could ever refuse it, `auto` the limits that every verification asks for; a key
     with none of the former and one of the latter, as most are, `is_plain`. `was_shown` is false of a key that
-    was taken over by its hash and whose text nobody has seen yet.
+    was taken over by its hash and whose text nobody has seen yet. `purse` is `None` for a key without credits.
     `rendered` is the surface's: what every answer says of the key after its id.
     """
 
     __slots__ = (
         "auto",
         "checks",
-        "credits",
         "enabled",
         "expires_ms",
         "identity",
@@ -134,6 +133,7 @@ class KeySnapshot(Snapshot[Place]):
         "meta",
         "name",
         "permissions",
+        "purse",
         "rendered",
         "roles",
         "was_shown",
@@ -151,7 +151,7 @@ class KeySnapshot(Snapshot[Place]):
     identity: KnownIdentity | None
     limits: tuple[BoundLimit, ...]
     auto: tuple[BoundLimit, ...]
-    credits: Balance | None
+    purse: Purse | None
     checks: tuple[Any, ...]
     is_plain: bool
     rendered: bytes

@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, select
 
-from latchwork.domains.credits import Balance
 from latchwork.domains.credits.tables import balances
 from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.store import permissions_of, roles_of
@@ -13,6 +12,7 @@ from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rule_columns, rule_of
 from latchwork.domains.ratelimits.tables import limit_rules
 from latchwork.domains.verification.checks import concerning
+from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.snapshots import (
     BoundLimit,
     CallerSnapshot,
@@ -27,6 +27,7 @@ from latchwork.domains.workspaces.tables import workspaces
 
 _NONE: frozenset[str] = frozenset()
 _NEVER_MS = 2**63
+_allowances = balances.alias("allowances")  # of identities
 
 _KEY = (
     select(
@@ -48,6 +49,7 @@ _KEY = (
         identities.c.external_id,
         identities.c.meta.label("identity_meta"),
         balances.c.remaining,
+        _allowances.c.remaining.label("allowance"),
         exists().where(key_permissions.c.key_id == keys.c.id).label("has_permissions"),
         exists().where(key_roles.c.key_id == keys.c.id).label("has_roles"),
         *rule_columns,
@@ -56,6 +58,7 @@ _KEY = (
     .join(workspaces, workspaces.c.id == keys.c.workspace_id)
     .outerjoin(identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None))
     .outerjoin(balances, balances.c.subject_id == keys.c.id)
+    .outerjoin(_allowances, _allowances.c.subject_id == identities.c.id)
     .outerjoin(limit_rules, limit_rules.c.subject_id.in_((keys.c.id, identities.c.id)))
     .where(keys.c.digest == bindparam("digest"))
     .where(keys.c.deleted_at_ms.is_(None))
@@ -115,8 +118,15 @@ def _of_row(row: Any) -> KeySnapshot:
     snapshot.expires_ms = row.expires_at_ms
     snapshot.permissions = _NONE
     snapshot.roles = ()
-    snapshot.credits = None if row.remaining is None else Balance(row.remaining)
+    snapshot.purse = _purse(row)
     return snapshot
+
+
+def _purse(row: Any) -> Purse | None:
+    if row.remaining is None and row.allowance is None:
+        return None
+    key = None if row.remaining is None else (row.id, row.remaining)
+    return Purse(key, None if row.allowance is None else (row.live_identity_id, row.allowance))
 
 
 def _place(row: Any) -> Place:

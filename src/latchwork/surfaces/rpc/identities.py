@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from latchwork.domains.identities import IdentityAlreadyExists, IdentityNotFound
 from latchwork.surfaces.rpc.bodies import Body, Data, JsonObject, TolerantBody
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Family
 from latchwork.surfaces.rpc.services import Request, Services
-from latchwork.surfaces.rpc.shapes import ExternalId, IdentityData, Limits
+from latchwork.surfaces.rpc.shapes import CreditsBody, ExternalId, IdentityData, Limits
 
 family: Family[Services] = Family("identities", "Identities: whom keys are for; their keys share limits.")
 
@@ -19,6 +19,7 @@ class CreateIdentity(TolerantBody):
     external_id: ExternalId
     meta: Annotated[JsonObject, Meta(description="At most 1 MiB of JSON.")] = {}
     ratelimits: Limits = []
+    credits: CreditsBody | UnsetType = UNSET
 
 
 class CreatedIdentity(Data):
@@ -37,12 +38,13 @@ class CreatedIdentity(Data):
     example={"externalId": "user_42", "meta": {"plan": "pro"}},
 )
 async def create_identity(call: Request, body: CreateIdentity) -> CreatedIdentity:
-    """Creates an identity with limits that all its keys share."""
+    """Creates an identity with limits and credits that all its keys share."""
     identity = await call.platform.identities.create(
         call.who,
         external_id=body.external_id,
         meta=body.meta,
         limits=[limit.rule() for limit in body.ratelimits],
+        credits=None if isinstance(body.credits, UnsetType) else body.credits.balance(),
     )
     return CreatedIdentity(identity_id=identity.id)
 

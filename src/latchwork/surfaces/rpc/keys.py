@@ -1,6 +1,6 @@
 """The family `keys`: issuing, reading, changing and deleting keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -21,9 +21,12 @@ from latchwork.surfaces.rpc.shapes import (
     KeyData,
     KeyId,
     Limits,
+    Operation,
+    OperationValue,
     RefillBody,
     RoleName,
     Slug,
+    credits_change,
 )
 
 family: Family[Services] = Family("keys", "Keys: issue them, verify them, explain them, change them.")
@@ -242,20 +245,12 @@ class UpdateCredits(Body):
     """What to do to a key's credits."""
 
     key_id: Annotated[str, Meta(min_length=3, max_length=255, description="The key's id.")]
-    operation: Literal["set", "increment", "decrement"]
-    value: Annotated[Count | UnsetType | None, Meta(description="null, with set, makes it unlimited.")] = (
-        UNSET
-    )
+    operation: Operation
+    value: OperationValue = UNSET
 
     def record(self) -> Change:
         """The record; raises `BadRequest` where a number is needed."""
-        if self.operation == "set":
-            if isinstance(self.value, UnsetType):
-                return Change(remaining=None)
-            return Change(remaining=None, refill=None) if self.value is None else Change(remaining=self.value)
-        if isinstance(self.value, UnsetType) or self.value is None:
-            raise BadRequest(f"`value` must be a number when the operation is {self.operation}.")
-        return Change(add=self.value if self.operation == "increment" else -self.value)
+        return credits_change(self.operation, self.value)
 
 
 @family.procedure(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.identities import Identities
+from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
@@ -21,6 +21,7 @@ class Services:
     keys: Keys
     root_keys: RootKeys
     identities: Identities
+    allowances: Allowances
     migrations: Migrations
     limiter: Limiter
     overrides: Overrides

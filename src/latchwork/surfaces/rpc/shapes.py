@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from latchwork.domains.credits import Balance, Refill
+from latchwork.domains.credits import Balance, Change, Refill
 from latchwork.domains.identities import Identity
 from latchwork.domains.keys import KeyView
 from latchwork.domains.ratelimits import ENFORCE, SLIDING_WINDOW, Algorithm, LimitRule, Mode
@@ -96,7 +96,7 @@ class RefillBody(Body):
 
 
 class CreditsBody(Body):
-    """Credits of a new key; `remaining` of null is unlimited."""
+    """Credits of a new key or identity; `remaining` of null is unlimited."""
 
     remaining: Count | None
     refill: RefillBody | UnsetType = UNSET
@@ -109,6 +109,23 @@ class CreditsBody(Body):
                 raise BadRequest("`credits.refill` needs `credits.remaining` to be a number.")
             return None
         return Balance(self.remaining, refill)
+
+
+Operation = Literal["set", "increment", "decrement"]
+OperationValue = Annotated[
+    Count | UnsetType | None, Meta(description="null, with set, makes the credits unlimited.")
+]
+
+
+def credits_change(operation: Operation, value: int | UnsetType | None) -> Change:
+    """The record of an operation on credits; raises `BadRequest` where a number is needed."""
+    if operation == "set":
+        if isinstance(value, UnsetType):
+            return Change(remaining=None)
+        return Change(remaining=None, refill=None) if value is None else Change(remaining=value)
+    if isinstance(value, UnsetType) or value is None:
+        raise BadRequest(f"`value` must be a number when the operation is {operation}.")
+    return Change(add=value if operation == "increment" else -value)
 
 
 class LimitData(Data):
@@ -175,6 +192,7 @@ class IdentityData(Data):
     external_id: str
     meta: dict[str, Any] | UnsetType = UNSET
     ratelimits: list[LimitData] | UnsetType = UNSET
+    credits: CreditsData | UnsetType = UNSET
 
     @classmethod
     def of(cls, identity: Identity) -> "IdentityData":
@@ -184,6 +202,7 @@ class IdentityData(Data):
             external_id=identity.external_id,
             meta=identity.meta or UNSET,
             ratelimits=[LimitData.of(rule) for rule in identity.limits] or UNSET,
+            credits=UNSET if identity.credits is None else CreditsData.of(identity.credits),
         )
 
 

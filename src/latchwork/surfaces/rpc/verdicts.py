@@ -28,7 +28,7 @@ _USUAL = (
 def one(request_id: str, verdict: Verdict) -> bytes:
     """The whole answer to a single verification."""
     limits, snapshot = verdict.limits, verdict.snapshot
-    if snapshot is not None and verdict.reason is None and verdict.remaining is None and limits:
+    if snapshot is not None and verdict.reason is None and snapshot.purse is None and limits:
         bound, state = limits[0]
         rule = bound.rule
         if len(limits) == 1 and bound.rendered and rule.mode != SHADOW:
@@ -52,6 +52,8 @@ def data_of(verdict: Verdict) -> bytes:
     parts = [_FOUND[verdict.outcome], snapshot.key_id.encode(), snapshot.rendered]
     if verdict.remaining is not None:
         parts.append(b',"credits":%d' % verdict.remaining)
+    if verdict.identity_remaining is not None:
+        parts.append(b',"identityCredits":%d' % verdict.identity_remaining)
     limits = verdict.limits
     if limits:
         rendered = _limit(*limits[0]) if len(limits) == 1 else b",".join([_limit(*each) for each in limits])

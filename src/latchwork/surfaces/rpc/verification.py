@@ -112,7 +112,10 @@ class CheckedLimitData(Data):
 
 
 class VerifiedKey(Data):
-    """The verdict. For NOT_FOUND only `valid` and `code`."""
+    """The verdict. For NOT_FOUND only `valid` and `code`.
+
+    `credits` are what is left to the key, `identityCredits` what is left to all keys of its identity.
+    """
 
     valid: bool
     code: Outcome
@@ -126,6 +129,7 @@ class VerifiedKey(Data):
     identity: IdentityData | UnsetType = UNSET
     keyspace_id: str | UnsetType = UNSET
     credits: int | UnsetType = UNSET
+    identity_credits: int | UnsetType = UNSET
     ratelimits: list[CheckedLimitData] | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     retry_at: int | UnsetType = UNSET
