@@ -46,7 +46,12 @@ def commands(page: str, marked_only: bool) -> list[Command]:
 
 @pytest.mark.parametrize(
     ("page", "marked_only"),
-    [("README.md", True), ("docs/tutorial.md", False), ("docs/how-to/recoverable-keys.md", True)],
+    [
+        ("README.md", True),
+        ("docs/tutorial.md", False),
+        ("docs/how-to/recoverable-keys.md", True),
+        ("docs/how-to/forward-auth.md", False),
+    ],
 )
 def test_what_a_page_says_to_type_answers_what_it_says(page: str, marked_only: bool, tmp_path: Path) -> None:
     every = commands(page, marked_only)
@@ -79,6 +84,7 @@ def test_what_a_page_says_to_type_answers_what_it_says(page: str, marked_only: b
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    pages = [path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md")]
+    pages += ROOT.glob("*.md")
     links = [(page, link) for page in pages for link in _LINK.findall(page.read_text())]
     assert [(str(page), link) for page, link in links if not (page.parent / link).exists()] == []

@@ -4,12 +4,10 @@
 """
 
 import asyncio
-import ctypes
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+
+from tests.engines.programs import end_with_parent, free_port
 
 T = TypeVar("T")
 OLDEST = 15
@@ -75,7 +75,7 @@ class Postgres:
     def __init__(self, home: Path, settings: dict[str, str] | None = None) -> None:
         self.home = home
         self.data = home / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = _SETTINGS | (settings or {})
         self._password = secrets.token_hex(16)
         self._user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
@@ -116,7 +116,7 @@ class Postgres:
                 cwd=self.home,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         deadline = time.monotonic() + _START_DEADLINE_S
         while not self._answers():
@@ -190,20 +190,6 @@ def on_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
 def _reachable_temp() -> str | None:
     """A place for temporary files that another user may enter; TMPDIR need not be one."""
     return "/tmp" if os.geteuid() == 0 and Path("/tmp").is_dir() else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _end_with_parent() -> None:
-    """In the child, before it runs: have the kernel end it should the tests be killed outright."""
-    if sys.platform == "linux":
-        death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(death_signal, signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ import pytest
 from latchwork.asgi import Application
 from latchwork.compose.surfaces import surfaces_of
 from latchwork.settings import ForwardAuthSettings, Settings
-from tests.surfaces.rpc.conftest import Client, House, acme, api_id, clock, house
-
-__all__ = ["acme", "api_id", "clock", "house"]
+from tests.surfaces.rpc.conftest import *  # noqa: F403 - its fixtures, however many they become
+from tests.surfaces.rpc.conftest import Client, House
 
 
 @dataclass

@@ -15,7 +15,7 @@ from latchwork.surfaces.http.faults import ERROR_TYPES, headers_of
 from latchwork.surfaces.http.hot import PROBLEM, Answer
 
 LONGEST_VALUE = 1_024
-"""Bytes of one identity header; what is longer is left out, because proxies refuse long headers whole."""
+"""Bytes of one identity header; what is longer is left empty, because proxies refuse long headers whole."""
 
 _LONGEST_DETAIL = 300  # in the header; the body has all of it
 
@@ -47,9 +47,8 @@ def verdict_answer(request_id: str, verdict: Verdict, now_ms: int) -> Answer:
         return fault_answer(request_id, UnknownKey())
     if verdict.outcome is not Outcome.VALID:
         return _refused(request_id, verdict, now_ms)
-    headers = _identity(snapshot)
-    if verdict.remaining is not None:
-        headers = (*headers, (b"x-latchwork-remaining", b"%d" % verdict.remaining))
+    remaining = b"" if verdict.remaining is None else b"%d" % verdict.remaining
+    headers: Headers = (*_identity(snapshot), (b"x-latchwork-remaining", remaining))
     if verdict.limits:
         headers = (*headers, *_limit_headers(verdict, now_ms))
     body = b'{"meta":{"requestId":"%b"},"data":{"valid":true,"code":"VALID"}}' % request_id.encode()
@@ -124,7 +123,11 @@ def _seconds_until(moment_ms: int, now_ms: int) -> int:
 
 @lru_cache(maxsize=4_096)
 def _identity(snapshot: KeySnapshot) -> Headers:
-    """Who the key is, in headers; the same for every answer about this snapshot."""
+    """Who the key is, in headers; the same for every answer about this snapshot.
+
+    All of them are always sent, empty where there is nothing to tell: proxies that replace a client's header
+    only by one of ours (Envoy), or that take the lack of one literally (Caddy), would else let through lies.
+    """
     told = (
         (b"x-latchwork-key-id", [snapshot.key_id]),
         (b"x-latchwork-key-name", [snapshot.name or ""]),
@@ -133,7 +136,8 @@ def _identity(snapshot: KeySnapshot) -> Headers:
         (b"x-latchwork-permissions", sorted(snapshot.permissions)),
         (b"x-latchwork-roles", snapshot.roles),
     )
-    return tuple((name, value) for name, texts in told if 0 < len(value := listed(texts)) <= LONGEST_VALUE)
+    values = ((name, listed(texts)) for name, texts in told)
+    return tuple((name, value if len(value) <= LONGEST_VALUE else b"") for name, value in values)
 
 
 def listed(texts: Iterable[str]) -> bytes:
