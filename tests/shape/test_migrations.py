@@ -36,5 +36,5 @@ def _differences(connection: Connection) -> list[object]:
 
 
 def _is_declared(name: str | None, _type: str, _parents: object) -> bool:
-    """The index behind `key_texts` is of a kind that each database has its own words for."""
-    return not (name or "").startswith("key_search")
+    """Indexes of trigrams are of a kind that each database has its own words for."""
+    return not (name or "").startswith(("key_search", "identity_search"))

@@ -10,6 +10,7 @@ from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of
+from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger
 from latchwork.domains.directory import LastUse
@@ -124,9 +125,12 @@ def _assemble(
         apis=Apis(db, clock, invalidations),
         keys=managed,
         root_keys=RootKeys(db, clock, invalidations),
-        identities=Identities(db, clock, ledger),
         allowances=Allowances(db, clock, invalidations, ledger),
         migrations=Migrations(db, clock, invalidations),
+        identities=Identities(db, clock, invalidations, ledger),
+        permissions=Permissions(db, clock, invalidations),
+        roles=Roles(db, clock, invalidations),
+        key_access=KeyAccess(db, clock, invalidations),
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         namespaces=Administration(db, clock, invalidations, namespaces, counters),

@@ -22,12 +22,13 @@ from latchwork.surfaces.rpc import (
     analytics,
     apis,
     identity_credits,
+    key_access,
     liveness,
     migrations,
     namespaces,
+    permissions,
     portal_sessions,
     root_keys,
-    verification,
 )
 from latchwork.surfaces.rpc.admission import Allowance, bearer_token
 from latchwork.surfaces.rpc.application import UNHOT_HEADERS, RpcApplication
@@ -36,8 +37,9 @@ from latchwork.surfaces.rpc.services import Services
 FAMILIES = (
     liveness.liveness,
     apis.family,
-    verification.family,  # the family `keys`, complete
     migrations.family,
+    key_access.family,  # the family `keys`, complete
+    permissions.family,
     identity_credits.family,  # the family `identities`, complete
     namespaces.family,  # the family `ratelimit`, complete
     analytics.family,

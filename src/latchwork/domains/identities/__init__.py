@@ -5,7 +5,14 @@ Keys of one identity share its named limits and its credits; its `external_id` i
 
 from latchwork.domains.identities.allowances import Allowances
 from latchwork.domains.identities.faults import IdentityAlreadyExists, IdentityNotFound
-from latchwork.domains.identities.records import Identity
+from latchwork.domains.identities.records import Identity, IdentityChange
 from latchwork.domains.identities.service import Identities
 
-__all__ = ["Allowances", "Identities", "Identity", "IdentityAlreadyExists", "IdentityNotFound"]
+__all__ = [
+    "Allowances",
+    "Identities",
+    "Identity",
+    "IdentityAlreadyExists",
+    "IdentityChange",
+    "IdentityNotFound",
+]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from latchwork.domains.credits import Balance
 from latchwork.domains.ratelimits import LimitRule
 
@@ -17,3 +19,11 @@ class Identity:
     meta: dict[str, Any]
     limits: tuple[LimitRule, ...] = ()
     credits: Balance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChange:
+    """What to change of an identity: what is unset stays, `limits` replace all that there are."""
+
+    meta: dict[str, Any] | UnsetType = UNSET
+    limits: tuple[LimitRule, ...] | UnsetType = UNSET

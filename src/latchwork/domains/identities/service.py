@@ -1,23 +1,26 @@
 """The identities' verbs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec import UnsetType
 
 from latchwork.domains import audit
 from latchwork.domains.credits import Balance, Ledger
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
-from latchwork.domains.identities.records import Identity
+from latchwork.domains.identities.records import Identity, IdentityChange
 from latchwork.domains.ratelimits import LimitRule
-from latchwork.domains.ratelimits.store import set_rules
+from latchwork.domains.ratelimits.store import Changes, set_rules
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
+from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.sql.outbox import tell
@@ -28,10 +31,11 @@ META_MAX_BYTES = 1 << 20  # of its JSON in UTF-8, as the contract says
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Creates and finds identities."""
+    """Creates, finds, changes and deletes identities."""
 
     db: Database
     clock: Clock
+    invalidations: Invalidations
     ledger: Ledger
 
     @uninterrupted
@@ -55,20 +59,8 @@ class Identities:
             if credits is not None:
                 credits_store.open_balances(connection, who.workspace_id, {identity.id: credits})
             changes = set_rules(connection, who.workspace_id, identity.id, limits, now_ms)
-            subject = audit.Resource("identity", identity.id, external_id)
             audit.record(
-                connection,
-                who,
-                now_ms,
-                audit.Entry("identity.create", f"Created identity {external_id}", (subject,)),
-                *(
-                    audit.Entry(
-                        "ratelimit.create",
-                        f"Created limit {rule.name} of identity {external_id}",
-                        (subject, audit.Resource("ratelimit", rule.id, rule.name)),
-                    )
-                    for rule in changes.created
-                ),
+                connection, who, now_ms, _entry("create", identity), *_limits_changed(identity, changes)
             )
             tell(connection, Event.now(who.workspace_id, "identity.created", now_ms, identity_id=identity.id))
 
@@ -90,6 +82,71 @@ class Identities:
         remaining = self.ledger.remaining_of(identity.id, identity.credits.remaining)
         return replace(identity, credits=replace(identity.credits, remaining=remaining))
 
+    async def page(self, who: Principal, *, search: str, cursor: str, limit: int) -> list[Identity]:
+        """`limit` identities, and one more where there are more, from id `cursor` on.
+
+        Those whose id or external id holds `search`. The caller must be allowed to read each of them
+        but the one more.
+        """
+        found = await self.db.read(
+            lambda connection: store.page(
+                connection, who.workspace_id, search=search, cursor=cursor, limit=limit + 1
+            )
+        )
+        for identity in found[:limit]:
+            who.must("identity", identity.id, "read_identity")
+        return [self._present(identity) for identity in found]
+
+    @uninterrupted
+    async def update(self, who: Principal, name: str, change: IdentityChange) -> Identity:
+        """Change what `change` names of the identity with that id or external id.
+
+        Limits are replaced by name, and keep the ids of those that stay. Raises `BadRequest` for a name
+        given twice or too much metadata, `IdentityNotFound`.
+        """
+        who.must("identity", "*", "update_identity")
+        _check_change(change)
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> Identity:
+            stored = _find(connection, who, name)
+            meta = {} if isinstance(change.meta, UnsetType) else {"meta": change.meta}
+            store.change(connection, stored.id, meta, now_ms)
+            entries = [_entry("update", stored)]
+            if not isinstance(change.limits, UnsetType):
+                changes = set_rules(connection, who.workspace_id, stored.id, change.limits, now_ms)
+                entries += _limits_changed(stored, changes)
+            audit.record(connection, who, now_ms, *entries)
+            tell(connection, Event.now(who.workspace_id, "identity.updated", now_ms, identity_id=stored.id))
+            return _find(connection, who, stored.id)
+
+        identity = await self.db.write(unit)
+        self.invalidations.announce(("identity", identity.id))
+        return self._present(identity)
+
+    @uninterrupted
+    async def delete(self, who: Principal, name: str) -> None:
+        """Delete the identity with that id or external id; its external id may be given again.
+
+        Its keys stay, and have no identity from then on. Raises `IdentityNotFound`.
+        """
+        who.must("identity", "*", "delete_identity")
+        identity_id = (await self.db.read(lambda connection: _find(connection, who, name))).id
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> None:
+            stored = _find(connection, who, identity_id)
+            changes = set_rules(connection, who.workspace_id, identity_id, [], now_ms)
+            credits_store.close_balance(connection, identity_id)
+            store.change(connection, identity_id, {"deleted_at_ms": now_ms}, now_ms)
+            audit.record(connection, who, now_ms, _entry("delete", stored), *_limits_changed(stored, changes))
+            tell(connection, Event.now(who.workspace_id, "identity.deleted", now_ms, identity_id=identity_id))
+
+        async with self.ledger.rewriting(identity_id):
+            await self.db.write(unit)
+            self.ledger.put(identity_id, None)
+            self.invalidations.announce(("identity", identity_id))
+
     async def must_exist(self, who: Principal, external_id: str) -> None:
         """Raise `IdentityNotFound` unless a live identity has that external id."""
         found = await self.db.read(
@@ -97,6 +154,45 @@ class Identities:
         )
         if found is None:
             raise IdentityNotFound
+
+
+def _find(connection: Connection, who: Principal, name: str) -> Identity:
+    found = store.find(connection, who.workspace_id, name)
+    if found is None:
+        raise IdentityNotFound
+    return found
+
+
+def _entry(verb: str, identity: Identity) -> audit.Entry:
+    display = f"{verb.capitalize()}d identity {identity.external_id}"
+    return audit.Entry(f"identity.{verb}", display, (_resource(identity),))
+
+
+def _limits_changed(identity: Identity, changes: Changes) -> list[audit.Entry]:
+    done = {"create": changes.created, "update": changes.updated, "delete": changes.deleted}
+    return [
+        audit.Entry(
+            f"ratelimit.{verb}",
+            f"{verb.capitalize()}d limit {rule.name} of identity {identity.external_id}",
+            (_resource(identity), audit.Resource("ratelimit", rule.id, rule.name)),
+        )
+        for verb, rules in done.items()
+        for rule in rules
+    ]
+
+
+def _resource(identity: Identity) -> audit.Resource:
+    return audit.Resource("identity", identity.id, identity.external_id)
+
+
+def _check_change(change: IdentityChange) -> None:
+    if not isinstance(change.meta, UnsetType):
+        _check_meta(change.meta)
+    if not isinstance(change.limits, UnsetType):
+        names = Counter(rule.name for rule in change.limits)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise BadRequest(f"`ratelimits` names '{twice[0]}' more than once; each name must be unique.")
 
 
 def _check_meta(meta: dict[str, Any]) -> None:

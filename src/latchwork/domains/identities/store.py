@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, FromClause, Row, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from latchwork.domains.credits import Balance
@@ -14,6 +14,10 @@ from latchwork.domains.identities.tables import identities
 from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rules_of
 from latchwork.kernel.ids import new_id
+from latchwork.kernel.sql import search as searching
+
+_FEW = 5_000  # candidates that are looked at one by one; more of them are met soon by going through all
+_TRIGRAMS = 16  # of a long search that are looked up; the text itself is compared in the end
 
 
 def add(connection: Connection, identity: Identity, now_ms: int) -> None:
@@ -109,3 +113,54 @@ def by_ids(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dic
 def _of(row: Row[Any], limits: Mapping[str, Sequence[LimitRule]], credits: Mapping[str, Balance]) -> Identity:
     own = tuple(limits.get(row.id, ()))
     return Identity(row.id, row.workspace_id, row.external_id, row.meta, own, credits.get(row.id))
+
+
+def page(
+    connection: Connection, workspace_id: str, *, search: str, cursor: str, limit: int
+) -> list[Identity]:
+    """Up to `limit` live identities whose id or external id holds `search`, from id `cursor` on."""
+    folded = searching.wanted(search)
+    among = _candidates(connection, folded)
+    question = (
+        select(among.c.id)
+        .where(among.c.workspace_id == workspace_id)
+        .where(among.c.deleted_at_ms.is_(None))
+        .where(among.c.id >= cursor)
+    )
+    if folded:
+        question = question.where(searching.holds(among.c.search_text, folded))
+    ids = list(connection.execute(question.order_by(among.c.id).limit(limit)).scalars())
+    found = by_ids(connection, workspace_id, ids)
+    return [found[id_] for id_ in ids]
+
+
+def _candidates(connection: Connection, folded: str) -> FromClause:
+    """Where to look for what holds `folded`: on SQLite, in what has its trigrams, if that is not too much.
+
+    PostgreSQL chooses its index of trigrams by itself.
+    """
+    trigrams = sorted({folded[at : at + 3] for at in range(len(folded) - 2)})[:_TRIGRAMS]
+    if not trigrams or not _has_trigrams(connection):
+        return identities
+    match = " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)
+    rows = text("SELECT rowid FROM identity_search WHERE identity_search MATCH :match LIMIT :most")
+    rows = rows.bindparams(match=match, most=_FEW + 1)
+    if len(connection.execute(rows).all()) > _FEW:
+        return identities
+    # the limit keeps SQLite from going through all identities in the order that is asked for
+    having = identities.c.search_row.in_(rows.columns(identities.c.search_row))
+    return select(identities).where(having).limit(_FEW).subquery()
+
+
+def _has_trigrams(connection: Connection) -> bool:
+    """Whether there is the table; a SQLite without FTS5 has none."""
+    if connection.dialect.name != "sqlite":
+        return False
+    named = text("SELECT 1 FROM sqlite_master WHERE name = 'identity_search'")
+    return connection.execute(named).scalar() is not None
+
+
+def change(connection: Connection, identity_id: str, values: Mapping[str, Any], now_ms: int) -> None:
+    """Change columns of an identity."""
+    changed = update(identities).where(identities.c.id == identity_id)
+    connection.execute(changed.values(dict(values) | {"updated_at_ms": now_ms}))

@@ -107,17 +107,17 @@ def grant_roles(connection: Connection, key: Key, names: Iterable[str]) -> list[
     wanted = list(dict.fromkeys(names))
     found = permissions_store.find_roles(connection, key.workspace_id, wanted) if wanted else {}
     for name in wanted:
-        if name not in found:
-            raise RoleNotFound(f"Role '{name[:128]}' was not found in this workspace.")
-    store.set_roles(connection, key, found.values())
+        if name.casefold() not in found:
+            raise RoleNotFound.called(name)
+    store.set_roles(connection, key, [role.id for role in found.values()])
     subject = audit.Resource("key", key.id, key.name)
     return [
         audit.Entry(
             "authorization.connect_role_and_key",
-            f"Gave role {name} to key {key.id}",
-            (subject, audit.Resource("role", found[name], name)),
+            f"Gave role {role.name} to key {key.id}",
+            (subject, audit.Resource("role", role.id, role.name)),
         )
-        for name in wanted
+        for role in found.values()
     ]
 
 

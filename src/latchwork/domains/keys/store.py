@@ -265,6 +265,7 @@ def permissions_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, 
         select(key_permissions.c.key_id, permissions.c.slug)
         .join(permissions, permissions.c.id == key_permissions.c.permission_id)
         .where(key_permissions.c.key_id.in_(key_ids))
+        .where(permissions.c.deleted_at_ms.is_(None))
     )
     through_roles = (
         select(key_roles.c.key_id, permissions.c.slug)
@@ -281,6 +282,7 @@ def roles_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[
         select(key_roles.c.key_id, roles.c.name)
         .join(roles, roles.c.id == key_roles.c.role_id)
         .where(key_roles.c.key_id.in_(key_ids))
+        .where(roles.c.deleted_at_ms.is_(None))
     )
     return _grouped(connection.execute(question))
 

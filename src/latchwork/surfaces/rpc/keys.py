@@ -25,7 +25,7 @@ from latchwork.surfaces.rpc.shapes import (
     OperationValue,
     RefillBody,
     RoleName,
-    Slug,
+    Slugs,
     credits_change,
 )
 
@@ -33,9 +33,6 @@ family: Family[Services] = Family("keys", "Keys: issue them, verify them, explai
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, description="A name for people.")]
 Roles = Annotated[list[RoleName], Meta(max_length=100, description="Names of roles; each must exist.")]
-Slugs = Annotated[
-    list[Slug], Meta(max_length=1000, description="Slugs of permissions; those that are missing are created.")
-]
 
 
 class CreateKey(Body):

@@ -9,7 +9,7 @@ from latchwork.domains.migrations import Algorithm, ForeignKey, Migration, Migra
 from latchwork.kernel.faults import BadRequest
 from latchwork.surfaces.rpc import keys
 from latchwork.surfaces.rpc.bodies import Body, Data, JsonObject, or_none
-from latchwork.surfaces.rpc.keys import Name, Slugs
+from latchwork.surfaces.rpc.keys import Name
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Family, Page
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import (
@@ -21,6 +21,7 @@ from latchwork.surfaces.rpc.shapes import (
     Limit,
     Limits,
     RoleName,
+    Slugs,
     paged,
 )
 

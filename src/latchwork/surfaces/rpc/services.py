@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.keys import Apis, Keys, RootKeys
@@ -23,6 +24,9 @@ class Services:
     identities: Identities
     allowances: Allowances
     migrations: Migrations
+    permissions: Permissions
+    roles: Roles
+    key_access: KeyAccess
     limiter: Limiter
     overrides: Overrides
     namespaces: Administration

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from latchwork.domains.credits import Balance, Change, Refill
 from latchwork.domains.identities import Identity
 from latchwork.domains.keys import KeyView
+from latchwork.domains.permissions import Permission, Role
 from latchwork.domains.ratelimits import ENFORCE, SLIDING_WINDOW, Algorithm, LimitRule, Mode
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
@@ -24,6 +25,9 @@ ApiId = Annotated[
     str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="An API's id.")
 ]
 Slug = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_:\-\.\*]+$")]
+Slugs = Annotated[
+    list[Slug], Meta(max_length=1000, description="Slugs of permissions; those that are missing are created.")
+]
 RoleName = Annotated[str, Meta(min_length=1, max_length=128)]
 ExternalId = Annotated[
     str,
@@ -39,6 +43,9 @@ Expiry = Annotated[
 ]
 Limit = Annotated[int, Meta(ge=1, le=100, description="How many to answer at most.")]
 Cursor = Annotated[str, Meta(max_length=1024, description="The `cursor` of the page before.")]
+Search = Annotated[
+    str, Meta(max_length=256, description="What they must contain, whatever its case; blank for all.")
+]
 IpList = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=64)]],
     Meta(max_length=100, description="Addresses and networks (CIDR) that may use the key; empty allows any."),
@@ -203,6 +210,40 @@ class IdentityData(Data):
             meta=identity.meta or UNSET,
             ratelimits=[LimitData.of(rule) for rule in identity.limits] or UNSET,
             credits=UNSET if identity.credits is None else CreditsData.of(identity.credits),
+        )
+
+
+class PermissionData(Data):
+    """A permission."""
+
+    id: str
+    name: str
+    slug: str
+    description: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, permission: Permission) -> "PermissionData":
+        """The wire form."""
+        description = permission.description or UNSET
+        return cls(id=permission.id, name=permission.name, slug=permission.slug, description=description)
+
+
+class RoleData(Data):
+    """A role with its permissions."""
+
+    id: str
+    name: str
+    description: str | UnsetType = UNSET
+    permissions: list[PermissionData] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, role: Role) -> "RoleData":
+        """The wire form; what is empty is absent."""
+        return cls(
+            id=role.id,
+            name=role.name,
+            description=role.description or UNSET,
+            permissions=[PermissionData.of(permission) for permission in role.permissions] or UNSET,
         )
 
 

@@ -1,0 +1,21 @@
+"""Who may change access, and what must be forgotten when it changes."""
+
+from collections.abc import Sequence
+
+from latchwork.kernel.invalidations import Tag
+from latchwork.kernel.principal import Principal
+
+MOST_NAMED = 10_000  # keys that are forgotten one by one; with more of them, all of their workspace are
+
+
+def must(who: Principal, *actions: str) -> None:
+    """Raise `InsufficientPermissions` unless the caller may do all of these to permissions and roles."""
+    for action in actions:
+        who.must("rbac", "*", action)
+
+
+def tags(workspace_id: str, digests: Sequence[bytes]) -> tuple[Tag, ...]:
+    """What caches must forget; more digests than `MOST_NAMED` stand for keys that are not among them."""
+    if len(digests) > MOST_NAMED:
+        return (("workspace", workspace_id),)
+    return tuple(("key", digest) for digest in digests)
