@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from msgspec import structs
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from latchwork.domains.ratelimits.records import LimitRule, Namespace, Override
@@ -54,7 +55,7 @@ def set_rules(
         if name in present:
             kept = present[name].id
             connection.execute(update(limit_rules).where(limit_rules.c.id == kept).values(_values(rule)))
-            changes.updated.append(replace(rule, id=kept))
+            changes.updated.append(structs.replace(rule, id=kept))
         else:
             row = {"id": rule.id, "workspace_id": workspace_id, "subject_id": subject_id, "name": name}
             connection.execute(insert(limit_rules).values(row | _values(rule) | {"created_at_ms": now_ms}))
