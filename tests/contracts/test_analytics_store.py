@@ -1,14 +1,15 @@
 """What every analytics store keeps to."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from latchwork.adapters.duckdb import DuckDbAnalytics
-from latchwork.domains.analytics import AnalyticsStore
-from tests.domains.analytics.recordings import NOW_MS, question
+from latchwork.domains.analytics import AnalyticsStore, BadBatch, Batch
+from latchwork.domains.analytics.batches import Draft, read
+from latchwork.domains.analytics.records import Row
+from tests.domains.analytics.recordings import HOUR_MS, NOW_MS, Subject, limit, question, verification
 
 WITHIN_S = 10.0
 
@@ -16,72 +17,97 @@ WITHIN_S = 10.0
 @pytest.fixture(params=["duckdb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnalyticsStore]:
     """An open, empty store; a second technology is one more name here."""
-    opened: AnalyticsStore = {"duckdb": lambda: DuckDbAnalytics(tmp_path / "a.duckdb", tmp_path / "in")}[
-        request.param
-    ]()
+    opened: AnalyticsStore = {"duckdb": lambda: DuckDbAnalytics(tmp_path / "a.duckdb")}[request.param]()
     opened.open()
     yield opened
     opened.close()
 
 
-def _line(time_ms: int = NOW_MS, **changes: object) -> bytes:
-    event = {
-        "request_id": "req_1",
-        "time": time_ms,
-        "workspace_id": "ws_1",
-        "key_space_id": "ks_1",
-        "identity_id": "",
-        "external_id": "",
-        "key_id": "key_1",
-        "outcome": "VALID",
-        "region": "",
-        "source": "api",
-        "app_id": "",
-        "tags": [],
-        "spent_credits": 0,
-        "latency": 0.5,
-    }
-    return json.dumps(event | changes).encode() + b"\n"
+def _batch(name: str, *events: Row, limits: tuple[Row, ...] = ()) -> Batch:
+    return read(name, Draft().frame(events, limits))
 
 
 def _total(store: AnalyticsStore) -> int:
     return store.count(question(), WITHIN_S)[0].total
 
 
-def test_a_batch_given_twice_in_a_row_is_stored_once(store: AnalyticsStore) -> None:
-    for _ in range(2):
-        store.ingest("b_1", _line() + _line(), b"")
-    assert _total(store) == 2
+def test_a_batch_given_twice_is_stored_once(store: AnalyticsStore) -> None:
+    for name in ("b_1", "b_1", "b_2", "b_1"):
+        store.ingest(_batch(name, verification(), verification()))
+    assert _total(store) == 4
 
 
 def test_batches_of_different_names_are_different_events(store: AnalyticsStore) -> None:
     for name in ("b_1", "b_2"):
-        store.ingest(name, _line(), b"")
+        store.ingest(_batch(name, verification()))
     assert _total(store) == 2
 
 
+def test_only_the_names_of_batches_that_may_come_again_are_kept_for_good(store: AnalyticsStore) -> None:
+    for name in ("b_1", "b_2"):
+        store.ingest(_batch(name, verification()))
+    store.forget(["b_2"])
+    for name in ("b_1", "b_2"):
+        store.ingest(_batch(name, verification()))
+    assert _total(store) == 3
+
+
 def test_what_was_stored_is_there_when_opened_again(store: AnalyticsStore) -> None:
-    store.ingest("b_1", _line(), b"")
+    store.ingest(_batch("b_1", verification()))
     store.close()
     store.open()
-    store.ingest("b_1", _line(), b"")
+    store.ingest(_batch("b_1", verification()))
     assert _total(store) == 1
+
+
+def test_a_batch_of_limits_alone_is_stored(store: AnalyticsStore) -> None:
+    store.ingest(_batch("b_1", limits=(limit(), limit())))
+    store.ingest(_batch("b_1", verification()))
+    assert store.count(question(), WITHIN_S) == []
 
 
 def test_a_workspace_sees_only_its_own_events(store: AnalyticsStore) -> None:
-    store.ingest("b_1", _line(workspace_id="ws_2"), b"")
-    assert _total(store) == 0
+    store.ingest(_batch("b_1", verification(subject=Subject(workspace_id="ws_2"))))
+    assert store.count(question(), WITHIN_S) == []
+
+
+def test_a_key_whose_identity_changed_is_counted_under_both(store: AnalyticsStore) -> None:
+    for name, identity in (("b_1", ""), ("b_2", "id_1"), ("b_3", "")):
+        subject = Subject(identity_id=identity, external_id=identity and "ann")
+        store.ingest(_batch(name, verification(subject=subject)))
+    by_key = question(group_by=frozenset({"key"}))
+    assert [(counts.key_id, counts.total) for counts in store.count(by_key, WITHIN_S)] == [("key_1", 3)]
+    by_identity = question(group_by=frozenset({"identity"}))
+    assert [(c.external_id, c.total) for c in store.count(by_identity, WITHIN_S)] == [("ann", 1)]
+
+
+@pytest.mark.parametrize("shift_ms", [0, 1, HOUR_MS // 2, HOUR_MS - 1])
+def test_whole_and_broken_hours_count_each_event_once(store: AnalyticsStore, shift_ms: int) -> None:
+    times = [NOW_MS + n * HOUR_MS // 4 for n in range(16)]
+    store.ingest(_batch("b_1", *(verification(time_ms) for time_ms in times)))
+    for start_ms in (NOW_MS + shift_ms, NOW_MS + HOUR_MS + shift_ms):
+        for end_ms in (start_ms + 1, start_ms + HOUR_MS, start_ms + 3 * HOUR_MS):
+            asked = question(start_ms=start_ms, end_ms=end_ms)
+            counted = sum(counts.total for counts in store.count(asked, WITHIN_S))
+            assert counted == sum(start_ms <= time_ms < end_ms for time_ms in times)
 
 
 def test_pruning_deletes_what_is_older_and_nothing_else(store: AnalyticsStore) -> None:
-    store.ingest("b_1", _line(NOW_MS) + _line(NOW_MS + 1), b"")
+    store.ingest(_batch("b_1", verification(NOW_MS, tags=["old"]), verification(NOW_MS + 1, tags=["new"])))
     store.prune(NOW_MS + 1)
-    assert _total(store) == 1
+    by_key = question(group_by=frozenset({"key"}))
+    assert store.count(by_key, WITHIN_S)[0].total == 1
+    by_tag = question(group_by=frozenset({"tag"}))
+    assert [counts.tag for counts in store.count(by_tag, WITHIN_S)] == ["new"]
 
 
 def test_a_batch_that_cannot_be_read_leaves_nothing_behind(store: AnalyticsStore) -> None:
-    with pytest.raises(Exception, match=r"."):
-        store.ingest("b_1", _line() + b'{"time": "no time"}\n', b"")
-    assert _total(store) == 0
-    store.ingest("b_1", _line(), b"")
+    bad = _batch("b_1", verification(tags=["a"]), verification())
+    bad.tables["tagsets"].columns["tags"] = (
+        read("b_2", Draft().frame([verification()], [])).tables["subjects"].columns["key_id"]
+    )
+    with pytest.raises(BadBatch):
+        store.ingest(bad)
+    assert store.count(question(), WITHIN_S) == []
+    store.ingest(_batch("b_1", verification()))
     assert _total(store) == 1

@@ -47,9 +47,12 @@ class DataDir:
     def lock(self) -> Iterator[None]:
         """Own the directory for the block, creating it where needed; never waits.
 
+        From then on this process makes every file for its owner only: databases make some by themselves.
+
         Raises `DataDirLocked` when another process owns it, `DataDirUnusable` when it cannot be
         written. The kernel lets go of the lock when its holder dies, however it dies.
         """
+        os.umask(0o077)
         self.create()
         try:
             descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ def analytics_of(settings: AnalyticsSettings, directory: DataDir, clock: Clock) 
     if not settings.enabled:
         return Analytics(None, None, clock)
     return Analytics(
-        DuckDbAnalytics(directory.analytics, directory.spool / "loading"),
+        DuckDbAnalytics(directory.analytics),
         Spool(directory.spool, settings.spool_max_bytes),
         clock,
         most_buffered=settings.buffer_events,

@@ -65,7 +65,7 @@ async def recording(
 ) -> AsyncIterator[Analytics]:
     spool = directory / "spool"
     analytics = Analytics(
-        DuckDbAnalytics(directory / "analytics.duckdb", spool / "loading"),
+        DuckDbAnalytics(directory / "analytics.duckdb"),
         Spool(spool, spool_bytes),
         clock or ManualClock(NOW_MS),
         most_buffered=most_buffered,

@@ -1,46 +1,21 @@
-"""The port `AnalyticsStore` on DuckDB: one file, locked down, fed from lines of JSON."""
+"""The port `AnalyticsStore` on DuckDB: one file, locked down."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latchwork.adapters.duckdb.loading import load
 from latchwork.adapters.duckdb.questions import counting
-from latchwork.domains.analytics import BadBatch, Counts, QueryTimeout, VerificationsQuestion
+from latchwork.adapters.duckdb.schema import prepare
+from latchwork.domains.analytics import BadBatch, Batch, Counts, QueryTimeout, VerificationsQuestion
 from latchwork.domains.analytics.records import OUTCOMES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_VERIFICATIONS = {
-    "request_id": "VARCHAR",
-    "time": "BIGINT",
-    "workspace_id": "VARCHAR",
-    "key_space_id": "VARCHAR",
-    "identity_id": "VARCHAR",
-    "external_id": "VARCHAR",
-    "key_id": "VARCHAR",
-    "outcome": "VARCHAR",
-    "region": "VARCHAR",
-    "source": "VARCHAR",
-    "app_id": "VARCHAR",
-    "tags": "VARCHAR[]",
-    "spent_credits": "BIGINT",
-    "latency": "DOUBLE",
-}
-_RATELIMITS = {
-    "request_id": "VARCHAR",
-    "time": "BIGINT",
-    "workspace_id": "VARCHAR",
-    "namespace_id": "VARCHAR",
-    "identifier": "VARCHAR",
-    "passed": "BOOLEAN",
-    "latency": "DOUBLE",
-    "override_id": "VARCHAR",
-    "limit": "BIGINT",
-    "remaining": "BIGINT",
-    "reset_at": "BIGINT",
-    "tokens": "BIGINT",
-}
+_COUNTED_MS = 3 * 365 * 86_400_000
 _CONFIG = {
     "threads": "1",
     "memory_limit": "256MB",
@@ -48,32 +23,24 @@ _CONFIG = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
+    "max_temp_directory_size": "1GB",
 }
 
 
 class DuckDbAnalytics:
-    """Events in `path`; lines to ingest pass through files in `scratch`, the only directory it may read."""
+    """Events in the file `path`."""
 
-    def __init__(self, path: Path, scratch: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._scratch = scratch
         self._connection: DuckDBPyConnection | None = None
 
     def open(self) -> None:
-        """Connect, create what is missing, and shut every door but the scratch directory."""
+        """Connect, create what is missing, and shut every other door."""
         import duckdb
 
-        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = duckdb.connect(str(self._path), config=dict(_CONFIG))
         self._path.chmod(0o600)
-        connection.execute("SET TimeZone = 'UTC'")
-        for table, columns in (("key_verifications_v1", _VERIFICATIONS), ("ratelimits_v1", _RATELIMITS)):
-            declared = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-        connection.execute("CREATE TABLE IF NOT EXISTS ingested (batch VARCHAR)")
-        connection.execute(f"SET allowed_directories = ['{_quoted(self._scratch)}']")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        prepare(connection)
         self._connection = connection
 
     def close(self) -> None:
@@ -82,18 +49,16 @@ class DuckDbAnalytics:
             self._connection.close()
             self._connection = None
 
-    def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
-        """Store a batch once; its name is kept with it until the next one is stored."""
+    def ingest(self, batch: Batch) -> None:
+        """Store a batch once; its name is kept with it until `forget`."""
         import duckdb
 
         connection = self._live()
         connection.execute("BEGIN")
         try:
-            if not connection.execute("SELECT 1 FROM ingested WHERE batch = ?", [batch]).fetchone():
-                self._load(connection, "key_verifications_v1", _VERIFICATIONS, verifications)
-                self._load(connection, "ratelimits_v1", _RATELIMITS, ratelimits)
-                connection.execute("DELETE FROM ingested")
-                connection.execute("INSERT INTO ingested VALUES (?)", [batch])
+            if not connection.execute("SELECT 1 FROM batches WHERE name = ?", [batch.name]).fetchone():
+                load(connection, batch)
+                connection.execute("INSERT INTO batches VALUES (?)", [batch.name])
             connection.execute("COMMIT")
         except BaseException as error:
             connection.execute("ROLLBACK")
@@ -101,44 +66,47 @@ class DuckDbAnalytics:
                 raise BadBatch(str(error)) from error
             raise
 
-    def _load(
-        self, connection: "DuckDBPyConnection", table: str, columns: dict[str, str], lines: bytes
-    ) -> None:
-        if not lines.strip():
-            return
-        path = self._scratch / f"{table}.lines"
-        path.touch(0o600)
-        path.write_bytes(lines)
+    def forget(self, waiting: Sequence[str]) -> None:
+        """Forget the names of all batches that cannot come again."""
+        self._live().execute("DELETE FROM batches WHERE name NOT IN (SELECT unnest(?))", [list(waiting)])
+
+    def prune(self, before_ms: int) -> None:
+        """Delete what is older, and the tags that nothing carries any more; counts by hour stay for three years."""
+        connection = self._live()
+        for table in ("verifications", "limits"):
+            connection.execute(f"DELETE FROM {table} WHERE time < ?", [before_ms])  # noqa: S608
         connection.execute(
-            f"INSERT INTO {table} SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?, "  # noqa: S608
-            "maximum_object_size = 16777216)",
-            [str(path), columns],
+            "DELETE FROM tagsets WHERE number NOT IN (SELECT DISTINCT tags FROM verifications)"
         )
-        path.unlink()
+        connection.execute("DELETE FROM hours WHERE time < ?", [before_ms - _COUNTED_MS])
 
     def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
         """The groups that have events."""
-        sql, parameters, names = counting(question)
-        return [_counts(dict(zip(names, row, strict=True))) for row in self._ask(sql, parameters, timeout_s)]
+        with self._asking(timeout_s) as cursor:
+            space = cursor.execute(
+                "SELECT number FROM spaces WHERE workspace_id = ? AND space_id = ?",
+                [question.workspace_id, question.keyspace_id],
+            ).fetchone()
+            if space is None:
+                return []
+            sql, parameters, names = counting(question, space[0])
+            rows = cursor.execute(sql, parameters).fetchall()
+        return [_counts(dict(zip(names, row, strict=True))) for row in rows]
 
-    def prune(self, before_ms: int) -> None:
-        """Delete what is older."""
-        for table in ("key_verifications_v1", "ratelimits_v1"):
-            self._live().execute(f"DELETE FROM {table} WHERE time < ?", [before_ms])  # noqa: S608
-
-    def _ask(self, sql: str, parameters: list[Any], timeout_s: float) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _asking(self, timeout_s: float) -> "Iterator[DuckDBPyConnection]":
+        """A connection of its own for one question; raises `QueryTimeout` when the time is up."""
         import duckdb
 
-        connection = self._live()
-        alarm = threading.Timer(timeout_s, connection.interrupt)
-        alarm.start()
-        try:
-            rows: list[tuple[Any, ...]] = connection.execute(sql, parameters).fetchall()
-            return rows
-        except duckdb.InterruptException as error:
-            raise QueryTimeout from error
-        finally:
-            alarm.cancel()
+        with self._live().cursor() as cursor:
+            alarm = threading.Timer(timeout_s, cursor.interrupt)
+            alarm.start()
+            try:
+                yield cursor
+            except duckdb.InterruptException as error:
+                raise QueryTimeout from error
+            finally:
+                alarm.cancel()
 
     def _live(self) -> "DuckDBPyConnection":
         if self._connection is None:
@@ -159,7 +127,3 @@ def _counts(row: dict[str, Any]) -> Counts:
         tag=row.get("tag"),
         tags=None if tags is None else tuple(tags),
     )
-
-
-def _quoted(path: Path) -> str:
-    return str(path.resolve()).replace("'", "''")

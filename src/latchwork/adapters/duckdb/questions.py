@@ -12,19 +12,20 @@ _TIMES = {
     "day": f"time - time % {DAY_MS}",
     "month": "epoch_ms(date_trunc('month', make_timestamp(time * 1000)))",
 }
+_BUCKETS = {"hour", "day", "month"}
 
 
-def counting(question: VerificationsQuestion) -> tuple[str, list[Any], list[str]]:
-    """The statement, its parameters and the names of its columns."""
+def counting(question: VerificationsQuestion, space: int) -> tuple[str, list[Any], list[str]]:
+    """The statement, its parameters and the names of its columns; `space` is the number of the keyspace."""
+    source, parameters = _by_hours(question, space) if _is_whole(question) else _by_events(question, space)
     groups = _groups(question)
-    counts = {name: f"count(*) FILTER (outcome = '{outcome}')" for name, outcome in OUTCOMES.items()}
-    columns = groups | counts | {"total": "count(*)"}
-    where, parameters = _conditions(question)
+    counts = {
+        name: f"coalesce(sum(verifications) FILTER (outcome = '{outcome}'), 0)::BIGINT"
+        for name, outcome in OUTCOMES.items()
+    }
+    columns = groups | counts | {"total": "coalesce(sum(verifications), 0)::BIGINT"}
     selected = ", ".join(f'{expression} AS "{name}"' for name, expression in columns.items())
-    table = "key_verifications_v1"
-    if "tag" in question.group_by:
-        table = "(SELECT *, unnest(list_distinct(tags)) AS one_tag FROM key_verifications_v1)"
-    sql = f"SELECT {selected} FROM {table} WHERE {where}"  # noqa: S608 - no value is part of the text
+    sql = f"SELECT {selected} FROM ({source})"  # noqa: S608 - no value is part of the text
     if groups:
         sql += " GROUP BY " + ", ".join(str(number + 1) for number in range(len(groups)))
     return sql, parameters, list(columns)
@@ -39,31 +40,64 @@ def _groups(question: VerificationsQuestion) -> dict[str, str]:
     if "identity" in question.group_by:
         groups |= {"identity_id": "identity_id", "external_id": "external_id"}
     if "tag" in question.group_by:
-        groups["tag"] = "one_tag"
+        groups["tag"] = "tag"
     if "tags" in question.group_by:
-        groups["tags"] = "list_sort(tags)"
+        groups["tags"] = "tags"
     return groups
 
 
-def _conditions(question: VerificationsQuestion) -> tuple[str, list[Any]]:
-    start_ms = question.start_ms if question.bucket is None else truncated(question.start_ms, question.bucket)
-    conditions = {
-        "workspace_id = ?": question.workspace_id,
-        "key_space_id = ?": question.keyspace_id,
-        "time >= ?": start_ms,
-        "time < ?": question.end_ms,
-    }
-    parameters: list[Any] = list(conditions.values())
-    texts = list(conditions)
+def _start_ms(question: VerificationsQuestion) -> int:
+    return question.start_ms if question.bucket is None else truncated(question.start_ms, question.bucket)
+
+
+def _is_whole(question: VerificationsQuestion) -> bool:
+    """Whether it asks of a keyspace as a whole, so that the counts by hour answer it."""
+    filtered = question.key_ids or question.external_id is not None or question.tags
+    return not filtered and question.group_by <= _BUCKETS
+
+
+def _by_hours(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:
+    """The whole hours from the counts by hour, what is before and after them from the events."""
+    start_ms, end_ms = _start_ms(question), question.end_ms
+    first, last = -(-start_ms // HOUR_MS) * HOUR_MS, end_ms // HOUR_MS * HOUR_MS
+    if first >= last:
+        first = last = end_ms
+    source = (
+        "SELECT time, outcome, verifications FROM hours WHERE space = ? AND time >= ? AND time < ? "
+        "UNION ALL SELECT time, outcome, 1 FROM verifications WHERE space = ? AND time >= ? AND time < ? "
+        "UNION ALL SELECT time, outcome, 1 FROM verifications WHERE space = ? AND time >= ? AND time < ?"
+    )
+    return source, [space, first, last, space, start_ms, first, space, last, end_ms]
+
+
+def _by_events(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:
+    columns, joins = ["time", "outcome", "1 AS verifications"], ""
+    if question.group_by & {"key", "identity"}:
+        columns += ["key_id", "identity_id", "external_id"]
+        joins += " JOIN subjects ON subjects.number = verifications.subject"
+    if question.group_by & {"tag", "tags"}:
+        one = "tag" in question.group_by
+        columns.append("unnest(list_distinct(held.tags)) AS tag" if one else "list_sort(held.tags) AS tags")
+        joins += " JOIN tagsets AS held ON held.number = verifications.tags"
+    where, parameters = _conditions(question, space)
+    return f"SELECT {', '.join(columns)} FROM verifications{joins} WHERE {where}", parameters  # noqa: S608
+
+
+def _conditions(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:
+    texts = ["verifications.space = ?", "time >= ?", "time < ?"]
+    parameters: list[Any] = [space, _start_ms(question), question.end_ms]
+    whose = []
     if question.key_ids:
-        texts.append("key_id IN (SELECT unnest(?))")
+        whose.append("key_id IN (SELECT unnest(?))")
         parameters.append(list(question.key_ids))
     if question.external_id is not None:
-        texts.append("external_id = ?")
+        whose.append("external_id = ?")
         parameters.append(question.external_id)
-    if question.tags:
-        texts.append("list_has_all(tags, ?)")
-        parameters.append(list(question.tags))
     if "identity" in question.group_by:
-        texts.append("identity_id <> ''")
+        whose.append("identity_id <> ''")
+    if whose:
+        texts.append(f"subject IN (SELECT number FROM subjects WHERE {' AND '.join(whose)})")  # noqa: S608
+    if question.tags:
+        texts.append("verifications.tags IN (SELECT number FROM tagsets WHERE list_has_all(tags, ?))")
+        parameters.append(list(question.tags))
     return " AND ".join(texts), parameters

@@ -1,11 +1,13 @@
 """Analytics: what was verified and limited, by whom, how it ended.
 
-The hot path appends one tuple to a buffer; everything else happens beside it. Analytics may lag or
+The hot path appends one tuple to a list; everything else happens beside it. Analytics may lag or
 lose its last second; no decision depends on it.
 """
 
+from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.faults import (
     AnalyticsNotConfigured,
+    AnalyticsUnavailable,
     BadQuestion,
     QueryTimeout,
     RangeExceedsRetention,
@@ -19,8 +21,10 @@ __all__ = [
     "Analytics",
     "AnalyticsNotConfigured",
     "AnalyticsStore",
+    "AnalyticsUnavailable",
     "BadBatch",
     "BadQuestion",
+    "Batch",
     "Counts",
     "Health",
     "QueryTimeout",

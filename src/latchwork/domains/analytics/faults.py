@@ -1,6 +1,6 @@
 """What callers may be told about analytics."""
 
-from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed
+from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, Unavailable
 
 
 class AnalyticsNotConfigured(PreconditionFailed):
@@ -8,6 +8,13 @@ class AnalyticsNotConfigured(PreconditionFailed):
 
     code = "unkey/data/analytics_not_configured"
     default_detail = "Analytics are not configured on this server."
+
+
+class AnalyticsUnavailable(Unavailable):
+    """The database of the events fails; what is recorded meanwhile is kept for it."""
+
+    code = "unkey/data/analytics_connection_failed"
+    default_detail = "Analytics cannot be read right now. Please try again."
 
 
 class BadQuestion(BadRequest):

@@ -1,7 +1,9 @@
 """What analytics need from a technology: a place for events that can be counted."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.records import Counts, VerificationsQuestion
 
 
@@ -10,7 +12,11 @@ class BadBatch(Exception):
 
 
 class AnalyticsStore(Protocol):
-    """Keeps events. Its verbs block and are called from one worker thread at a time."""
+    """Keeps events. All verbs block.
+
+    `open`, `close`, `ingest`, `forget` and `prune` are called from one thread at a time; questions
+    from others, beside them, after `open` and before `close`.
+    """
 
     def open(self) -> None:
         """Connect and create what is missing."""
@@ -20,18 +26,21 @@ class AnalyticsStore(Protocol):
         """Disconnect."""
         ...
 
-    def ingest(self, batch: str, verifications: bytes, ratelimits: bytes) -> None:
+    def ingest(self, batch: Batch) -> None:
         """Store a batch once, however often it is handed over under the same name.
 
-        Raises `BadBatch` when its lines are not what they should be. Both kinds are
-        lines of JSON objects whose members are the columns.
+        Raises `BadBatch` when it is not what it should be; then nothing of it is stored.
         """
         ...
 
-    def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
-        """The groups that have events, in any order; raises `QueryTimeout`."""
+    def forget(self, waiting: Sequence[str]) -> None:
+        """Forget the names of the batches that were stored, but for those in `waiting`: the others never come again."""
         ...
 
     def prune(self, before_ms: int) -> None:
         """Delete events older than that."""
+        ...
+
+    def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
+        """The groups that have events, in any order; raises `QueryTimeout`."""
         ...

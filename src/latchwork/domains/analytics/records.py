@@ -15,6 +15,8 @@ OUTCOMES = {
     "expired": "EXPIRED",
 }
 """The counted outcomes by the name under which they are counted."""
+OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES.values())}
+"""The outcomes by the number with which they are stored."""
 
 Group = Literal["key", "identity", "tags", "tag", "month", "day", "hour"]
 Bucket = Literal["month", "day", "hour", "minute"]

@@ -1,53 +1,35 @@
-"""The analytics' verbs: buffer, flush, count."""
+"""The analytics' verbs: record, flush, count."""
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
 from latchwork.domains.analytics import rules, series
-from latchwork.domains.analytics.faults import AnalyticsNotConfigured
+from latchwork.domains.analytics.batches import Batch
+from latchwork.domains.analytics.faults import AnalyticsNotConfigured, AnalyticsUnavailable
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
-from latchwork.domains.analytics.records import Counts, Health, Row, VerificationsQuestion
+from latchwork.domains.analytics.recorder import TICK_S, Recorder
+from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
 from latchwork.domains.analytics.spool import Spool
 from latchwork.kernel.clock import Clock
-from latchwork.kernel.faults import Unavailable
 
 T = TypeVar("T")
-_FLUSH_S = 0.25
+_RETRY_S = 1.0
 _QUERY_S = 10.0
+_QUESTIONS = 2  # asked at the same time; the others wait
 _DAY_MS = 86_400_000
 
 _log = logging.getLogger(__name__)
 
 
-class Nowhere(deque[Row]):
-    """A buffer that keeps nothing, for a server without analytics."""
-
-    def append(self, row: Row, /) -> None:
-        """Forget it."""
-
-
-class OnlyUses(deque[Row]):
-    """The same for verifications, of which the moment is noted all the same."""
-
-    def __init__(self, uses: dict[str, int]) -> None:
-        super().__init__()
-        self._uses = uses
-
-    def append(self, row: Row, /) -> None:
-        """Note when the key was used."""
-        self._uses[row[2].key_id] = row[0]
-
-
 class Analytics:
     """Records events and counts them. Without a store it records nothing and refuses questions.
 
-    The buffers are appended to by the hot path itself. Whatever is in them is spooled every quarter of a
-    second and can be counted right after; past `most_buffered` events the newest are dropped and counted.
+    `verifications` and `ratelimits` are appended to by the hot path itself. Whatever is in them reaches
+    the spool within a tenth of a second and the store with its batch; a question makes both happen first.
 
     `uses` says when keys were used, by id in ms since the epoch: of recorded verifications once they are
     spooled, of all others at once. Whoever keeps it takes it away.
@@ -62,45 +44,58 @@ class Analytics:
         most_buffered: int = 100_000,
         retention_days: int = 90,
     ) -> None:
-        self.uses: dict[str, int] = {}
-        self.verifications: deque[Row] = deque() if store else OnlyUses(self.uses)
-        self.ratelimits: deque[Row] = deque() if store else Nowhere()
-        self.dropped = 0
+        self._recorder = Recorder(spool, most_buffered)
+        self.verifications = self._recorder.verifications
+        self.ratelimits = self._recorder.ratelimits
+        self.uses = self._recorder.uses
         self._store = store
         self._spool = spool
         self._clock = clock
-        self._most = most_buffered
         self._retention_ms = retention_days * _DAY_MS
         self._pruned_ms = 0
         self._open = False
         self._failing = False
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="analytics")
-        self._task: asyncio.Task[None] | None = None
+        self._flushed_s = 0.0
+        self._flushing = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._storer = ThreadPoolExecutor(1, thread_name_prefix="analytics-store")
+        self._askers = ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="analytics-ask")
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to flush; the store is opened beside it, so that a start need not wait for it."""
-        if self._store is not None:
-            self._task = asyncio.get_running_loop().create_task(self._keep_on())
+        """Begin to record; the store is opened beside it, so that a start need not wait for it."""
+        if self._store is None:
+            return
+        await self._recorder.open()
+        self._tasks = [asyncio.create_task(self._keep_recording()), asyncio.create_task(self._keep_storing())]
 
     async def stop(self) -> None:
         """Flush what is buffered and close."""
-        if self._task is None:
+        if not self._tasks:
             return
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
-        await self._step()
-        await self._run(self._close)
-        self._worker.shutdown()
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
+        self._tasks = []
+        await self._recorder.write(seal=True)
+        await self._store_sealed()
+        await self._run(self._storer, self._close)
+        self._recorder.close()
+        self._storer.shutdown()
+        self._askers.shutdown()
 
     async def flush(self) -> None:
-        """Make everything recorded so far countable; raises `Unavailable` when the store is failing."""
+        """Make everything recorded so far countable; raises `AnalyticsUnavailable` when the store fails."""
         if self._store is None:
             raise AnalyticsNotConfigured
-        await self._step()
+        asked_s = asyncio.get_running_loop().time()
+        async with self._flushing:
+            if self._flushed_s <= asked_s:  # else another question has done it meanwhile
+                begun_s = asyncio.get_running_loop().time()
+                await self._recorder.write(seal=True)
+                await self._store_sealed()
+                self._flushed_s = begun_s
         if self._failing:
-            raise Unavailable("Analytics cannot be read right now. Please try again.")
+            raise AnalyticsUnavailable
 
     async def get_verifications(self, question: VerificationsQuestion) -> list[Counts]:
         """Count verifications; raises `BadQuestion`, `AnalyticsNotConfigured`, `QueryTimeout`."""
@@ -108,7 +103,8 @@ class Analytics:
         await self.flush()
         store = self._store
         assert store is not None
-        return rules.arranged(question, await self._run(lambda: store.count(question, _QUERY_S)))
+        found = await self._run(self._askers, lambda: store.count(question, _QUERY_S))
+        return rules.arranged(question, found)
 
     async def get_series(self, question: series.SeriesQuestion) -> series.Series:
         """Count an identity's verifications over time; raises what `get_verifications` does, and
@@ -120,70 +116,80 @@ class Analytics:
         """How it fares."""
         state = "off" if self._store is None else "failing" if self._failing else "ok"
         spooled = self._spool.size_bytes if self._spool else 0
-        lost = self.dropped + (self._spool.dropped if self._spool else 0)
-        return Health(state, len(self.verifications) + len(self.ratelimits), lost, spooled)
+        lost = self._recorder.dropped + (self._spool.dropped if self._spool else 0)
+        return Health(state, self._recorder.buffered, lost, spooled)
 
-    async def _keep_on(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_S)
-            await self._step()
+    async def _keep_recording(self) -> None:
+        while not await self._stopped_within(TICK_S):
+            await self._recorder.write()
 
-    async def _step(self) -> None:
-        """Spool what is buffered, then store what is spooled; a failure is kept for health and the next try."""
-        taken = self._take(self.verifications), self._take(self.ratelimits)
-        self.uses |= {row[2].key_id: row[0] for row in taken[0]}
+    async def _keep_storing(self) -> None:
+        await self._store_sealed()
+        while not await self._stopped_within(_RETRY_S):
+            await self._store_sealed()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    async def _store_sealed(self) -> None:
+        """Store every sealed batch; a failure is kept for health and the next try."""
+        spool = self._spool
+        assert spool is not None
+        if self._open and not spool.waiting and not self._is_prunable():
+            return
         try:
-            await self._run(lambda: self._work(*taken))
+            await self._run(self._storer, self._work)
             self._failing = False
         except Exception:  # noqa: BLE001 - whatever failed, health tells and the next turn tries again
             if not self._failing:
                 _log.exception("Events cannot be stored right now; they wait in the spool.")
             self._failing = True
 
-    def _take(self, buffer: deque[Row]) -> list[Row]:
-        waiting = len(buffer)
-        taken = [buffer.popleft() for _ in range(min(waiting, self._most))]
-        for _ in range(waiting - len(taken)):
-            buffer.popleft()
-            self.dropped += 1
-        return taken
-
-    def _work(self, verifications: list[Row], ratelimits: list[Row]) -> None:
+    def _work(self) -> None:
         store, spool = self._store, self._spool
         assert store is not None and spool is not None
-        spool.open()
-        self._spool_batch(spool, verifications, ratelimits)
         if not self._open:
             store.open()
             self._open = True
-        while (batch := spool.next()) is not None:
-            try:
-                store.ingest(*batch)
-            except BadBatch:
-                _log.exception("A batch of events cannot be read; it is set aside.")
-                spool.set_aside()
-            else:
-                spool.done()
-        self._prune(store)
-
-    def _spool_batch(self, spool: Spool, verifications: list[Row], ratelimits: list[Row]) -> None:
-        if not (verifications or ratelimits):
-            return
         try:
-            spool.put(verifications, ratelimits)
-        except OSError:
-            self.dropped += len(verifications) + len(ratelimits)
+            if self._is_prunable():
+                self._prune(store, spool)
+            while (batch := spool.next()) is not None:
+                self._ingest(store, spool, batch)
+        except Exception:
+            self._close()  # a store that failed may be good again when it is opened again
             raise
 
-    def _prune(self, store: AnalyticsStore) -> None:
+    def _ingest(self, store: AnalyticsStore, spool: Spool, batch: Batch) -> None:
+        try:
+            store.ingest(batch)
+        except BadBatch:
+            _log.exception("A batch of events cannot be read; it is set aside.")
+            spool.set_aside(max(1, batch.events))
+            return
+        if batch.damaged:
+            _log.error("The batch %s is damaged; what could not be read is set aside.", batch.name)
+            spool.set_aside(1)
+        else:
+            spool.done()
+
+    def _is_prunable(self) -> bool:
+        return self._clock.now_ms() - self._pruned_ms > _DAY_MS
+
+    def _prune(self, store: AnalyticsStore, spool: Spool) -> None:
         now_ms = self._clock.now_ms()
-        if now_ms - self._pruned_ms > _DAY_MS:
-            self._pruned_ms = now_ms
-            store.prune(now_ms - self._retention_ms)
+        spool.settle()
+        store.forget(spool.waiting)
+        store.prune(now_ms - self._retention_ms)
+        self._pruned_ms = now_ms
 
     def _close(self) -> None:
         if self._open and self._store is not None:
+            self._open = False
             self._store.close()
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+    @staticmethod
+    async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
