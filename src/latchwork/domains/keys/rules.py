@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 import secrets
 import zlib
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ _START_CHARS = 4
 DEFAULT_BYTE_LENGTH = 16
 ROOT_PREFIX = "lw_root"
 _ROOT_RANDOM_CHARS = 32  # 190 bits
+_MINUTE_MS = 60_000
+_PREFIX = re.compile(r"[a-zA-Z0-9_]{1,16}")
 _CHECKSUM_CHARS = 6  # a CRC-32 in base 62
 
 
@@ -49,6 +52,24 @@ def start_of(key: str, prefix: str | None) -> str:
     """What may be shown of a key: its prefix and the first four characters after it."""
     shown = len(prefix) + 1 + _START_CHARS if prefix else _START_CHARS
     return key[:shown]
+
+
+def prefix_of(start: str) -> str | None:
+    """The prefix of a key that begins so; `None` where it has none, or one that no key issued here may have.
+
+    Random text holds no underscore: the last one ends the prefix, those before belong to it.
+    """
+    prefix = start.rpartition("_")[0]
+    return prefix if _PREFIX.fullmatch(prefix) else None
+
+
+def ending(now_ms: int, grace_ms: int, expires_ms: int | None) -> int:
+    """When a key ends that has `grace_ms` left from now: at a full minute, and never later than it would.
+
+    Without grace it has ended already: its last moment is the one before now.
+    """
+    end_ms = -(-(now_ms + grace_ms) // _MINUTE_MS) * _MINUTE_MS if grace_ms else now_ms - 1
+    return end_ms if expires_ms is None else min(end_ms, expires_ms)
 
 
 def digest_of(key: str) -> bytes:

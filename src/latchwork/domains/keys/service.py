@@ -8,6 +8,7 @@ from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.keys import change as changing
 from latchwork.domains.keys import issue, recovery, store
+from latchwork.domains.keys import reroll as rerolling
 from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
 from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
 from latchwork.domains.keys.rules import digest_of
@@ -183,6 +184,33 @@ class Keys:
 
         digest = await self.db.write(unit)
         self.invalidations.announce(("key", digest))
+
+    @uninterrupted
+    async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:
+        """A new key with everything that the old one has, credits as they are in this instant.
+
+        The old one ends after `grace_ms`, or with `None` when it would have. Raises `KeyNotFound`, then
+        checks permission; `PreconditionFailed` where the old one is recoverable and the new one cannot be.
+        """
+        await self._authorised(who, key_id, "create_key")
+        now_ms = self.clock.now_ms()
+        async with self.ledger.rewriting(key_id) as unfolded:
+
+            def unit(connection: Connection) -> tuple[Minted, Key, Key]:
+                old = _key(connection, who, key_id)
+                api = _api(connection, who, old.api_id or "")
+                recoverable = rerolling.must_be_allowed(connection, who, api, old)
+                minted, fresh = rerolling.successor(api, old, now_ms)
+                rerolling.add(connection, old, fresh, unfolded, now_ms)
+                if recoverable:
+                    recovery.keep(connection, self.vault, who, minted)
+                rerolling.end(connection, old, grace_ms, now_ms)
+                rerolling.record(connection, who, old, fresh, now_ms)
+                return minted, old, fresh
+
+            minted, old, fresh = await self.db.write(unit)
+            self.invalidations.announce(("key", old.digest), ("key", fresh.digest))
+        return minted
 
     async def _authorised(self, who: Principal, key_id: str, action: str) -> Key:
         key = await self.db.read(lambda connection: _key(connection, who, key_id))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select, update
 
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import store as directory_store
@@ -257,6 +257,14 @@ def set_roles(connection: Connection, key: Key, role_ids: Iterable[str]) -> None
     rows = [{"key_id": key.id, "role_id": id_, "workspace_id": key.workspace_id} for id_ in role_ids]
     if rows:
         connection.execute(insert(key_roles), rows)
+
+
+def copy_grants(connection: Connection, from_id: str, to_id: str) -> None:
+    """Give a new key the direct permissions and the roles of another."""
+    for table, granted in ((key_permissions, "permission_id"), (key_roles, "role_id")):
+        same = select(literal(to_id), table.c[granted], table.c.workspace_id)
+        names = ["key_id", granted, "workspace_id"]
+        connection.execute(insert(table).from_select(names, same.where(table.c.key_id == from_id)))
 
 
 def permissions_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:

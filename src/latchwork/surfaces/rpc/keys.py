@@ -8,10 +8,11 @@ from latchwork.domains.credits import Change
 from latchwork.domains.keys import ApiNotFound, CreditsChange, KeyChange, KeyNotFound, NewKey
 from latchwork.domains.permissions import RoleNotFound
 from latchwork.kernel.faults import BadRequest, PreconditionFailed
-from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, JsonObject, or_none
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, JsonObject, TolerantBody, or_none
 from latchwork.surfaces.rpc.procedures import Family
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import (
+    LATEST_MS,
     ApiId,
     CreditsBody,
     CreditsData,
@@ -226,6 +227,7 @@ class DeleteKey(Body):
 
 @family.procedure(
     "deleteKey",
+    methods=("POST", "DELETE"),
     answers=Empty,
     summary="Delete a key",
     permission="api.*.delete_key or api.<apiId>.delete_key",
@@ -233,9 +235,40 @@ class DeleteKey(Body):
     example={"keyId": "key_1234567890"},
 )
 async def delete_key(call: Request, body: DeleteKey) -> Empty:
-    """Deletes a key; from this answer on it is refused."""
+    """Deletes a key; from this answer on it is refused. DELETE also takes the members in the query."""
     await call.platform.keys.delete(call.who, body.key_id, permanent=body.permanent)
     return Empty()
+
+
+class RerollKey(TolerantBody):
+    """Which key, and how long the old one lives on."""
+
+    key_id: KeyId
+    expiration: Annotated[
+        Annotated[int, Meta(ge=0, le=LATEST_MS)] | None,
+        Meta(
+            description="For how long the old key stays usable, in milliseconds; rounded up to a full minute, "
+            "0 ends it at once, null leaves its own expiry as it is."
+        ),
+    ]
+
+
+@family.procedure(
+    "rerollKey",
+    answers=CreatedKey,
+    summary="Replace a key by a new one",
+    permission="api.*.create_key or api.<apiId>.create_key (and encrypt_key where the key is recoverable)",
+    faults=[KeyNotFound, PreconditionFailed],
+    example={"keyId": "key_1234567890", "expiration": 86_400_000},
+)
+async def reroll_key(call: Request, body: RerollKey) -> CreatedKey:
+    """Issues a new key with everything the old one has: name, owner, permissions, limits, credits, expiry.
+
+    Its prefix and length are the old one's, where they are known. Both have the same `lineageId`, which
+    names the key across all rerolls. A time of grace never prolongs the old key.
+    """
+    minted = await call.platform.keys.reroll(call.who, body.key_id, grace_ms=body.expiration)
+    return CreatedKey(key_id=minted.key_id, key=minted.key)
 
 
 class UpdateCredits(Body):
