@@ -4,7 +4,7 @@ A row's `remaining` is what is available plus what the journal holds that is not
 Functions that say *available* take the unfolded amount from the ledger, which keeps it from moving.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -107,8 +107,13 @@ def rewrite(
 
 def close_balance(connection: Connection, subject_id: str) -> None:
     """Remove what a deleted subject leaves: its balance and its holds."""
-    connection.execute(delete(balances).where(balances.c.subject_id == subject_id))
-    connection.execute(delete(holds).where(holds.c.subject_id == subject_id))
+    close_balances(connection, [subject_id])
+
+
+def close_balances(connection: Connection, subject_ids: Sequence[str]) -> None:
+    """The same for many subjects."""
+    connection.execute(delete(balances).where(balances.c.subject_id.in_(subject_ids)))
+    connection.execute(delete(holds).where(holds.c.subject_id.in_(subject_ids)))
 
 
 def _columns(balance: Balance, unfolded: int) -> dict[str, int | None]:

@@ -1,5 +1,6 @@
 """Changing and deleting a key, in one unit of work."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,19 +52,20 @@ def record_update(connection: Connection, who: Principal, key: Key, now_ms: int)
     tell(connection, Event.now(key.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id))
 
 
-def delete(connection: Connection, who: Principal, key: Key, permanent: bool, now_ms: int) -> None:
-    """Delete a key; `permanent` removes its row and all that belongs to it."""
+def delete(
+    connection: Connection, who: Principal, found: Sequence[Key], permanent: bool, now_ms: int
+) -> None:
+    """Delete keys, at least one; `permanent` removes their rows and all that belongs to them."""
+    ids = [key.id for key in found]
     if permanent:
-        store.purge_key(connection, key, now_ms)
+        store.purge_keys(connection, ids)
     else:
-        store.soft_delete_key(connection, key.id, now_ms)
-    entry = audit.Entry(
-        "key.delete",
-        f"Deleted key {key.id}",
-        (audit.Resource("key", key.id, key.name, {"permanent": permanent}),),
+        store.soft_delete_keys(connection, ids, now_ms)
+    audit.record(connection, who, now_ms, *(_deleted(key, permanent) for key in found))
+    events = (
+        Event.now(key.workspace_id, "key.deleted", now_ms, key_id=key.id, api_id=key.api_id) for key in found
     )
-    audit.record(connection, who, now_ms, entry)
-    tell(connection, Event.now(key.workspace_id, "key.deleted", now_ms, key_id=key.id, api_id=key.api_id))
+    tell(connection, *events)
 
 
 def _columns(connection: Connection, who: Principal, change: KeyChange, now_ms: int) -> dict[str, Any]:
@@ -91,6 +93,11 @@ def _credits(change: CreditsChange | None) -> Change:
     if change is None:
         return Change(remaining=None, refill=None)
     return Change(remaining=change.remaining, refill=change.refill)
+
+
+def _deleted(key: Key, permanent: bool) -> audit.Entry:
+    resource = audit.Resource("key", key.id, key.name, {"permanent": permanent})
+    return audit.Entry("key.delete", f"Deleted key {key.id}", (resource,))
 
 
 def _updated(key: Key) -> audit.Entry:

@@ -13,10 +13,13 @@ from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
 from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
 from latchwork.domains.keys.rules import digest_of
 from latchwork.kernel.clock import Clock
+from latchwork.kernel.ids import new_id
 from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
+
+_DELETED_AT_ONCE = 200  # in one unit of work: a spend that comes meanwhile waits for one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +182,42 @@ class Keys:
 
         def unit(connection: Connection) -> bytes:
             key = _key(connection, who, key_id)
-            changing.delete(connection, who, key, permanent, now_ms)
+            changing.delete(connection, who, [key], permanent, now_ms)
             return key.digest
 
         digest = await self.db.write(unit)
         self.invalidations.announce(("key", digest))
+
+    @uninterrupted
+    async def delete_all(self, who: Principal, api_id: str, *, permanent: bool) -> int:
+        """Delete the keys that an API has now, and with `permanent` also those deleted before; how many.
+
+        Raises `ApiNotFound`. Many keys take several units of work: what a failure leaves can be deleted
+        by asking again.
+        """
+        who.must("api", api_id, "delete_key")
+        up_to_id = new_id("key")
+        count = 0
+        for deleted in (False, True) if permanent else (False,):
+            while chunk := await self._delete_some(who, api_id, up_to_id, deleted, permanent):
+                count += chunk
+        return count
+
+    async def _delete_some(
+        self, who: Principal, api_id: str, up_to_id: str, deleted: bool, permanent: bool
+    ) -> int:
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> list[bytes]:
+            api = _api(connection, who, api_id)
+            found = store.some_keys(connection, api, up_to_id, _DELETED_AT_ONCE, deleted=deleted)
+            if found:
+                changing.delete(connection, who, found, permanent, now_ms)
+            return [key.digest for key in found]
+
+        digests = await self.db.write(unit)
+        self.invalidations.announce(*(("key", digest) for digest in digests))
+        return len(digests)
 
     @uninterrupted
     async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:

@@ -12,7 +12,7 @@ from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.records import Api, Key, KeyView
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
-from latchwork.domains.ratelimits.store import rules_of, set_rules
+from latchwork.domains.ratelimits.store import drop_rules, rules_of
 
 _AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
 
@@ -210,18 +210,26 @@ def update_key(connection: Connection, key_id: str, values: Mapping[str, Any], n
         describe(connection, key_id)
 
 
-def soft_delete_key(connection: Connection, key_id: str, now_ms: int) -> None:
-    """Mark a key deleted."""
-    connection.execute(update(keys).where(keys.c.id == key_id).values(deleted_at_ms=now_ms))
-    directory_store.remove(connection, [key_id])
+def soft_delete_keys(connection: Connection, key_ids: Sequence[str], now_ms: int) -> None:
+    """Mark keys deleted; they are in no list any more."""
+    connection.execute(update(keys).where(keys.c.id.in_(key_ids)).values(deleted_at_ms=now_ms))
+    directory_store.remove(connection, key_ids)
 
 
-def purge_key(connection: Connection, key: Key, now_ms: int) -> None:
-    """Remove a key and everything that belongs to it alone."""
-    set_rules(connection, key.workspace_id, key.id, [], now_ms)
-    credits_store.close_balance(connection, key.id)
-    connection.execute(delete(keys).where(keys.c.id == key.id))
-    directory_store.remove(connection, [key.id])
+def purge_keys(connection: Connection, key_ids: Sequence[str]) -> None:
+    """Remove keys and everything that belongs to them alone."""
+    drop_rules(connection, key_ids)
+    credits_store.close_balances(connection, key_ids)
+    connection.execute(delete(keys).where(keys.c.id.in_(key_ids)))
+    directory_store.remove(connection, key_ids)
+
+
+def some_keys(connection: Connection, api: Api, up_to_id: str, limit: int, *, deleted: bool) -> list[Key]:
+    """Up to `limit` keys of an API with ids up to `up_to_id`, live ones or deleted ones."""
+    is_deleted = keys.c.deleted_at_ms.is_not(None) if deleted else keys.c.deleted_at_ms.is_(None)
+    question = select(keys, literal(api.id).label("api_id")).where(keys.c.keyspace_id == api.keyspace_id)
+    question = question.where(keys.c.id <= up_to_id).where(is_deleted).order_by(keys.c.id).limit(limit)
+    return [_key(row) for row in connection.execute(question)]
 
 
 def keep_sealed(connection: Connection, workspace_id: str, key_id: str, sealed: bytes) -> None:

@@ -78,6 +78,11 @@ def add_rules(
         connection.execute(insert(limit_rules), rows)
 
 
+def drop_rules(connection: Connection, subject_ids: Sequence[str]) -> None:
+    """Remove all limits of subjects that go."""
+    connection.execute(delete(limit_rules).where(limit_rules.c.subject_id.in_(subject_ids)))
+
+
 class Changes:
     """What `set_rules` did, for the audit log."""
 

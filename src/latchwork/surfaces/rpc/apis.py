@@ -187,6 +187,37 @@ async def delete_api(call: Request, body: DeleteApi) -> Empty:
     return Empty()
 
 
+class DeleteKeys(Body):
+    """Which API's keys."""
+
+    api_id: ApiIdOf
+    permanent: Annotated[bool, Meta(description="Remove every trace but the audit log.")] = False
+
+
+class DeletedKeys(Data):
+    """How many keys were deleted, with `permanent` those too that had been deleted before."""
+
+    deleted_keys: int
+
+
+@family.procedure(
+    "deleteKeys",
+    answers=DeletedKeys,
+    summary="Delete all keys of an API",
+    permission="api.*.delete_key or api.<apiId>.delete_key",
+    faults=[ApiNotFound],
+    example={"apiId": "api_1234567890"},
+)
+async def delete_keys(call: Request, body: DeleteKeys) -> DeletedKeys:
+    """Deletes every key that the API has; the API stays, and may be given new ones.
+
+    Each key is refused from its own deletion on, all of them from this answer on. It is done in steps of
+    some hundred keys: after a failure in between, ask again for the rest.
+    """
+    count = await call.platform.keys.delete_all(call.who, body.api_id, permanent=body.permanent)
+    return DeletedKeys(deleted_keys=count)
+
+
 class ListKeys(Body):
     """Which keys, and which page of them."""
 

@@ -294,3 +294,33 @@ class UpdateCredits(Body):
 async def update_credits(call: Request, body: UpdateCredits) -> CreditsData:
     """Changes the credits exactly, whatever is being spent meanwhile. A decrement stops at 0."""
     return CreditsData.of(await call.platform.keys.update_credits(call.who, body.key_id, body.record()))
+
+
+class UpdateRemaining(Body):
+    """What to do to a key's remaining credits."""
+
+    key_id: Annotated[str, Meta(min_length=3, max_length=255, description="The key's id.")]
+    op: Literal["increment", "decrement", "set"]
+    value: Annotated[Count | None, Meta(description="null, with set, makes it unlimited.")]
+
+
+class RemainingData(Data):
+    """What remains; null is unlimited."""
+
+    remaining: int | None
+
+
+@family.procedure(
+    "updateRemaining",
+    methods=("PUT", "POST"),
+    answers=RemainingData,
+    summary="Set, raise or lower a key's remaining credits",
+    permission="api.*.update_key or api.<apiId>.update_key",
+    faults=[KeyNotFound],
+    example={"keyId": "key_1234567890", "op": "set", "value": 100},
+)
+async def update_remaining(call: Request, body: UpdateRemaining) -> RemainingData:
+    """Does what `updateCredits` does, in the words of the version before."""
+    change = changed_credits(body.op, body.value)
+    balance = await call.platform.keys.update_credits(call.who, body.key_id, change)
+    return RemainingData(remaining=None if balance is None else balance.remaining)
