@@ -300,7 +300,7 @@ class UpdateRemaining(Body):
     """What to do to a key's remaining credits."""
 
     key_id: Annotated[str, Meta(min_length=3, max_length=255, description="The key's id.")]
-    op: Literal["increment", "decrement", "set"]
+    op: Operation
     value: Annotated[Count | None, Meta(description="null, with set, makes it unlimited.")]
 
 
@@ -321,6 +321,6 @@ class RemainingData(Data):
 )
 async def update_remaining(call: Request, body: UpdateRemaining) -> RemainingData:
     """Does what `updateCredits` does, in the words of the version before."""
-    change = changed_credits(body.op, body.value)
+    change = credits_change(body.op, body.value)
     balance = await call.platform.keys.update_credits(call.who, body.key_id, change)
     return RemainingData(remaining=None if balance is None else balance.remaining)
