@@ -72,12 +72,12 @@ class Caller:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
-    def data(self, procedure: str, body: dict[str, Any]) -> Any:
+    def data(self, procedure: str, body: dict[str, Any], *, status: int = 200) -> Any:
         headers = {"Authorization": f"Bearer {ROOT}", "Content-Type": "application/json"}
         self._connection.request("POST", f"/v2/{procedure}", json.dumps(body), headers)
         answer = self._connection.getresponse()
         content = json.loads(answer.read())
-        assert answer.status == 200, content
+        assert answer.status == status, content
         return content["data"]
 
 

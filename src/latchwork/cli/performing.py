@@ -50,5 +50,5 @@ async def _alone(settings: Settings, verb: str, arguments: Mapping[str, Any]) ->
     from latchwork.compose.platform import opened
     from latchwork.compose.verbs import VERBS
 
-    async with opened(settings) as platform:
+    async with opened(settings, at_work=False) as platform:
         return await control.call(VERBS, platform, verb, arguments)

@@ -16,8 +16,9 @@ from latchwork.domains.credits import Ledger
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
+from latchwork.domains.jobs import Jobs, Runner
 from latchwork.domains.keys import Apis, Keys, RootKeys
-from latchwork.domains.migrations import Migrations
+from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
 from latchwork.domains.verification import (
@@ -61,13 +62,17 @@ class Platform:
     ledger: Ledger
     analytics: Analytics
     vault: Vault
+    runner: Runner
 
 
 @asynccontextmanager
-async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Platform]:
+async def opened(
+    settings: Settings, clock: Clock | None = None, *, at_work: bool = True
+) -> AsyncIterator[Platform]:
     """The platform that `settings` describe; the data directory is the caller's to lock.
 
-    Raises `DatabaseUnreachable`, `SchemaTooNew`, `AnotherProcess`, `EncryptionKeyUnusable`.
+    Only one that is `at_work` begins queued jobs. Raises `DatabaseUnreachable`, `SchemaTooNew`,
+    `AnotherProcess`, `EncryptionKeyUnusable`.
     """
     clock = clock or SteadyClock()
     keyring = keyring_of(settings.encryption)
@@ -89,6 +94,9 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         vault = Vault(db, clock, keyring)
         platform = _assemble(settings, db, clock, ledger, analytics, last_use=last_use, vault=vault)
         await platform.workspaces.ensure_operator()
+        if at_work:
+            platform.runner.start()
+            stack.push_async_callback(platform.runner.stop)
         yield platform
 
 
@@ -121,12 +129,13 @@ def _assemble(
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, analytics)
     managed = Keys(db, clock, invalidations, ledger, last_use, vault)
+    jobs = Jobs(db, clock)
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,
         root_keys=RootKeys(db, clock, invalidations),
         allowances=Allowances(db, clock, invalidations, ledger),
-        migrations=Migrations(db, clock, invalidations),
+        migrations=Migrations(db, clock, invalidations, vault, jobs, KeyQueue(clock, invalidations)),
         identities=Identities(db, clock, invalidations, ledger),
         permissions=Permissions(db, clock, invalidations),
         roles=Roles(db, clock, invalidations),
@@ -144,7 +153,9 @@ def _assemble(
         clock=clock,
         test_clock=settings.test_clock,
     )
-    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics, vault)
+    runner = Runner(db, clock, [services.migrations.queue])
+    jobs.on_wake(runner.wake)
+    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics, vault, runner)
 
 
 def _key_loader(

@@ -24,8 +24,8 @@ from latchwork.surfaces.rpc import (
     identity_credits,
     key_access,
     liveness,
-    migrations,
     namespaces,
+    offers,
     permissions,
     portal_sessions,
     root_keys,
@@ -37,7 +37,7 @@ from latchwork.surfaces.rpc.services import Services
 FAMILIES = (
     liveness.liveness,
     apis.family,
-    migrations.family,
+    offers.family,  # the family `migrations`, complete
     key_access.family,  # the family `keys`, complete
     permissions.family,
     identity_credits.family,  # the family `identities`, complete

@@ -207,9 +207,9 @@ class TestMigrateKeys:
     @pytest.mark.parametrize(
         ("wrong", "named"),
         [
-            ({"hash": "not a hash at all"}, "keys[1].hash"),
-            ({"hash": "-_" * 10}, "keys[1].hash"),
-            ({"hash": "é" * 64}, "keys[1].hash"),
+            ({"hash": "not a hash at all"}, "`hash`"),
+            ({"hash": "-_" * 10}, "`hash`"),
+            ({"hash": "é" * 64}, "`hash`"),
             (
                 {"credits": {"remaining": None, "refill": {"interval": "daily", "amount": 1}}},
                 "credits.remaining",

@@ -1,6 +1,6 @@
 """What callers may be told about migrations."""
 
-from latchwork.kernel.faults import BadRequest, NotFound
+from latchwork.kernel.faults import BadRequest, Conflict, NotFound
 
 
 class MigrationNotFound(NotFound):
@@ -16,3 +16,10 @@ class MalformedKey(BadRequest):
     default_detail = (
         "The key is not a prefixed API key: it needs three parts or more with underscores between them."
     )
+
+
+class KeyAlreadyExists(Conflict):
+    """Some key, here or in another workspace, has that hash already."""
+
+    code = "unkey/data/key_already_exists"
+    default_detail = "A key with this hash already exists."

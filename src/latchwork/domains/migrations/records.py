@@ -1,9 +1,10 @@
 """What a migration is, and what is taken over with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from latchwork.domains.keys import NewKey
+from latchwork.kernel.ids import new_id
 
 
 class Algorithm(StrEnum):
@@ -25,20 +26,34 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A key that was issued elsewhere: its SHA-256 (of what the migration says), and what belongs to it.
+    """A key that was issued elsewhere: its SHA-256, what belongs to it, and the id that it will have here.
 
-    `start` is what may be shown of it; empty where that is not known before its first use.
+    `start` is what may be shown of it; empty where that is not known before its first use. With a
+    `pending_migration_id` the digest is of what that migration says, until the first use. `sealed` is the
+    text of a recoverable one.
     """
 
     digest: bytes
     wanted: NewKey
     start: str = ""
+    pending_migration_id: str | None = None
+    sealed: bytes | None = None
+    id: str = field(default_factory=lambda: new_id("key"))
 
     @property
     def weight(self) -> int:
         """About how many rows it makes."""
         wanted = self.wanted
         return 2 + len(wanted.permissions) + len(wanted.roles) + len(wanted.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A key offered to an API, with its text where that was given; the text is kept sealed or not at all."""
+
+    api_id: str
+    key: ForeignKey
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,28 @@
 """The verbs of migrations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latchwork.domains import audit
+from latchwork.domains.encryption import Vault
+from latchwork.domains.jobs import Failure, Job, Jobs
 from latchwork.domains.keys import Api, ApiNotFound
 from latchwork.domains.keys import store as keys_store
 from latchwork.domains.keys.rules import digest_of
-from latchwork.domains.migrations import store, taking
-from latchwork.domains.migrations.faults import MigrationNotFound
-from latchwork.domains.migrations.records import Algorithm, ForeignKey, Migrated, Migration
+from latchwork.domains.migrations import offers, store, taking
+from latchwork.domains.migrations.faults import KeyAlreadyExists, MigrationNotFound
+from latchwork.domains.migrations.queue import KeyQueue
+from latchwork.domains.migrations.records import Algorithm, ForeignKey, Migrated, Migration, Offer
 from latchwork.domains.migrations.rules import parts_of, start_of
 from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
+
+_TOLD = 20  # of what is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,9 @@ class Migrations:
     db: Database
     clock: Clock
     invalidations: Invalidations
+    vault: Vault
+    jobs: Jobs
+    queue: KeyQueue
 
     @uninterrupted
     async def create(self, who: Principal, algorithm: Algorithm) -> Migration:
@@ -61,22 +70,73 @@ class Migrations:
         """
         who.must("api", api_id, "create_key")
         api, migration = await self.db.read(lambda connection: _target(connection, who, api_id, migration_id))
-        pending = None if migration.algorithm is Algorithm.SHA256 else migration.id
-        distinct = list({key.digest: key for key in keys}.values())
+        distinct = {key.digest: _under(migration, key) for key in keys}
         done = Migrated({}, ())
-        for portion in taking.in_portions(distinct):
-            done = _joined(done, await self._take(who, api, portion, pending))
+        for portion in taking.in_portions(list(distinct.values())):
+            done = _joined(done, await self._take(who, api, portion))
         return done
 
-    async def _take(
-        self, who: Principal, api: Api, keys: Sequence[ForeignKey], pending_migration_id: str | None
-    ) -> Migrated:
+    async def _take(self, who: Principal, api: Api, keys: Sequence[ForeignKey]) -> Migrated:
         now_ms = self.clock.now_ms()
-        done = await self.db.write(
-            lambda connection: taking.take_over(connection, who, api, keys, now_ms, pending_migration_id)
-        )
+        done = await self.db.write(lambda connection: taking.take_over(connection, who, api, keys, now_ms))
         self.invalidations.announce(*(("key", digest) for digest in done.key_ids))
         return done
+
+    @uninterrupted
+    async def create_keys(self, who: Principal, wanted: Sequence[Offer]) -> list[str]:
+        """Make every key or none; their ids, in order.
+
+        Checks permission, then raises `ApiNotFound`, then `PreconditionFailed` naming the permissions and
+        roles that do not exist, then `KeyAlreadyExists`; and what `Vault.seal` raises for a text that its
+        API would store.
+        """
+        offers.must(who, wanted)
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> None:
+            apis = {api_id: _api(connection, who, api_id) for api_id in {each.api_id for each in wanted}}
+            _must_fit(connection, who, [each.key for each in wanted])
+            for api_id, api in apis.items():
+                keys = [
+                    offers.accepted(connection, self.vault, who, api, each)
+                    for each in wanted
+                    if each.api_id == api_id
+                ]
+                taking.take_over(connection, who, api, keys, now_ms)
+
+        await self.db.write(unit)
+        self.invalidations.announce(*(("key", each.key.digest) for each in wanted))
+        return [each.key.id for each in wanted]
+
+    @uninterrupted
+    async def enqueue_keys(
+        self, who: Principal, migration_id: str, api_id: str, wanted: Sequence[Offer]
+    ) -> str:
+        """Have keys made in the background; the id of the job.
+
+        Checks permission, then raises `ApiNotFound`, `MigrationNotFound`, what `Vault.seal` raises, and
+        `TooManyJobs`.
+        """
+        offers.must(who, wanted)
+
+        def unit(connection: Connection) -> str:
+            api, migration = _target(connection, who, api_id, migration_id)
+            keys = [offers.accepted(connection, self.vault, who, api, each) for each in wanted]
+            hashed = [
+                _under(migration, key) if each.text is None else key
+                for each, key in zip(wanted, keys, strict=True)
+            ]
+            return self.jobs.queue(connection, who, self.queue.job(api, hashed))
+
+        job_id = await self.db.write(unit)
+        self.jobs.wake()
+        return job_id
+
+    async def job(self, who: Principal, job_id: str) -> tuple[Job, list[Failure]]:
+        """A job of `enqueue_keys` and its failures; raises `JobNotFound`, then checks permission."""
+        job, failures = await self.jobs.get(who, self.queue.name, job_id)
+        who.must("api", job.subject_id, "create_key")
+        return job, failures
 
     @uninterrupted
     async def recognise(self, who: Principal, migration_id: str, text: str) -> None:
@@ -124,13 +184,34 @@ class Migrations:
 
 
 def _target(connection: Connection, who: Principal, api_id: str, migration_id: str) -> tuple[Api, Migration]:
-    api = keys_store.find_api(connection, who.workspace_id, api_id)
-    if api is None:
-        raise ApiNotFound
+    api = _api(connection, who, api_id)
     migration = store.find(connection, who.workspace_id, migration_id)
     if migration is None:
         raise MigrationNotFound
     return api, migration
+
+
+def _api(connection: Connection, who: Principal, api_id: str) -> Api:
+    api = keys_store.find_api(connection, who.workspace_id, api_id)
+    if api is None:
+        raise ApiNotFound
+    return api
+
+
+def _under(migration: Migration, key: ForeignKey) -> ForeignKey:
+    """`key`, waiting for its first use where the migration's hashes are not of whole keys."""
+    return key if migration.algorithm is Algorithm.SHA256 else replace(key, pending_migration_id=migration.id)
+
+
+def _must_fit(connection: Connection, who: Principal, keys: Sequence[ForeignKey]) -> None:
+    slugs, names = offers.missing(connection, who.workspace_id, keys)
+    if slugs or names:
+        lacking = [f"permission '{slug}'" for slug in slugs] + [f"role '{name}'" for name in names]
+        told = ", ".join(lacking[:_TOLD]) + (" and more" if len(lacking) > _TOLD else "")
+        raise PreconditionFailed(f"These do not exist in this workspace: {told}. Create them first.")
+    for place, fault in enumerate(offers.faults_of(connection, who.workspace_id, keys)):
+        if fault is not None:
+            raise KeyAlreadyExists(f"The key at position {place} has a hash that a key already has.")
 
 
 def _joined(one: Migrated, other: Migrated) -> Migrated:

@@ -14,7 +14,6 @@ from latchwork.domains.migrations.records import ForeignKey, Migrated
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.domains.ratelimits.store import add_rules
 from latchwork.kernel.events import Event
-from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
 from latchwork.kernel.sql.outbox import tell
@@ -46,24 +45,18 @@ def in_portions(keys: Sequence[ForeignKey]) -> Iterator[list[ForeignKey]]:
 
 
 def take_over(
-    connection: Connection,
-    who: Principal,
-    api: Api,
-    keys: Sequence[ForeignKey],
-    now_ms: int,
-    pending_migration_id: str | None = None,
+    connection: Connection, who: Principal, api: Api, keys: Sequence[ForeignKey], now_ms: int
 ) -> Migrated:
     """Make keys of `keys`, whose digests differ, in the API's keyspace, passing over digests that are taken.
 
-    Identities, permissions and roles that are missing are created. With `pending_migration_id` the keys
-    wait for their first use under that migration.
+    Identities, permissions and roles that are missing are created.
     """
     taken = store.taken(connection, [key.digest for key in keys])
     fresh = [key for key in keys if key.digest not in taken]
     made: list[tuple[Key, ForeignKey]] = []
     if fresh:
         ids, entries = _ensure(connection, who, fresh, now_ms)
-        made = [(_key(api, ids, each, now_ms, pending_migration_id), each) for each in fresh]
+        made = [(_key(api, ids, each, now_ms), each) for each in fresh]
         _add(connection, api.workspace_id, made, ids, now_ms)
         entries += chain.from_iterable(_entries(api, key, each, ids) for key, each in made)
         audit.record(connection, who, now_ms, *entries)
@@ -90,15 +83,15 @@ def _ensure(
     return Ids(identities, permissions, roles), entries
 
 
-def _key(api: Api, ids: Ids, foreign: ForeignKey, now_ms: int, pending_migration_id: str | None) -> Key:
-    key_id, wanted = new_id("key"), foreign.wanted
+def _key(api: Api, ids: Ids, foreign: ForeignKey, now_ms: int) -> Key:
+    wanted = foreign.wanted
     return Key(
-        id=key_id,
+        id=foreign.id,
         workspace_id=api.workspace_id,
         for_workspace_id=None,
         keyspace_id=api.keyspace_id,
         api_id=api.id,
-        lineage_id=key_id,
+        lineage_id=foreign.id,
         digest=foreign.digest,
         start=foreign.start,
         name=wanted.name,
@@ -108,7 +101,7 @@ def _key(api: Api, ids: Ids, foreign: ForeignKey, now_ms: int, pending_migration
         expires_ms=wanted.expires_ms,
         ip_whitelist=wanted.ip_whitelist,
         created_ms=now_ms,
-        pending_migration_id=pending_migration_id,
+        pending_migration_id=foreign.pending_migration_id,
     )
 
 
@@ -116,6 +109,9 @@ def _add(
     connection: Connection, workspace_id: str, made: Sequence[tuple[Key, ForeignKey]], ids: Ids, now_ms: int
 ) -> None:
     keys_store.add_keys(connection, [key for key, _ in made])
+    for _, each in made:
+        if each.sealed is not None:
+            keys_store.keep_sealed(connection, workspace_id, each.id, each.sealed)
     balances = {key.id: each.wanted.credits for key, each in made if each.wanted.credits is not None}
     if balances:
         credits_store.open_balances(connection, workspace_id, balances)

@@ -102,6 +102,19 @@ def find_roles(connection: Connection, workspace_id: str, names: Iterable[str]) 
     return {row.name_folded: _role(row) for row in connection.execute(question)}
 
 
+def missing(
+    connection: Connection, workspace_id: str, slugs: Iterable[str], names: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """Those of `slugs` that no permission has and those of `names` that no role has, whatever their case."""
+    slugs, names = list(slugs), list(names)
+    known = named(connection, workspace_id, [slug.casefold() for slug in slugs])
+    found = find_roles(connection, workspace_id, names)
+    return (
+        [slug for slug in slugs if slug.casefold() not in known],
+        [name for name in names if name.casefold() not in found],
+    )
+
+
 def ensure_roles(
     connection: Connection, workspace_id: str, names: Iterable[str], now_ms: int
 ) -> tuple[dict[str, str], list[str]]:

@@ -1,5 +1,7 @@
 """The family `migrations`, and `keys.migrateKeys`: taking over keys that were issued elsewhere."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -35,6 +37,9 @@ _ALGORITHMS = (
 )
 _MOST_KEYS = 10_000
 MigrationId = Annotated[str, Meta(min_length=1, max_length=256, description="A migration's id.")]
+ForeignExternalId = Annotated[
+    str, Meta(min_length=1, max_length=255, description="Whose it is; created if new.")
+]
 Hash = Annotated[
     str,
     Meta(
@@ -107,15 +112,29 @@ async def list_migrations(call: Request, body: ListMigrations) -> Page[Migration
     return paged([MigrationData.of(each) for each in found], body.limit, [each.id for each in found])
 
 
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Let what is wrong with one of many things be told with its place."""
+    try:
+        yield
+    except BadRequest as fault:
+        raise BadRequest(f"`{place}`: {fault.detail}") from None
+
+
+def digest_in(hash_: str, member: str) -> bytes:
+    """The digest that `hash_` writes; raises `BadRequest` that names `member`."""
+    digest = digest_of_hash(hash_)
+    if digest is None:
+        raise BadRequest(f"`{member}` is not a SHA-256: give 32 bytes in base64 or in hex.")
+    return digest
+
+
 class MigrateKey(Body):
     """A key to take over, by its hash."""
 
     hash: Hash
     name: Name | UnsetType = UNSET
-    external_id: (
-        Annotated[str, Meta(min_length=1, max_length=255, description="Whose it is; created if new.")]
-        | UnsetType
-    ) = UNSET
+    external_id: ForeignExternalId | UnsetType = UNSET
     meta: JsonObject | UnsetType = UNSET
     roles: Annotated[
         list[RoleName],
@@ -130,13 +149,8 @@ class MigrateKey(Body):
 
     def record(self, place: int) -> ForeignKey:
         """The record; raises `BadRequest` that names what is wrong with the key at `place`."""
-        digest = digest_of_hash(self.hash)
-        if digest is None:
-            raise BadRequest(f"`keys[{place}].hash` is not a SHA-256: give 32 bytes in base64 or in hex.")
-        try:
-            return ForeignKey(digest, self._wanted())
-        except BadRequest as fault:
-            raise BadRequest(f"`keys[{place}]`: {fault.detail}") from None
+        with naming(f"keys[{place}]"):
+            return ForeignKey(digest_in(self.hash, "hash"), self._wanted())
 
     def _wanted(self) -> NewKey:
         return NewKey(
