@@ -145,7 +145,7 @@ def response_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id_of(answer.body)),
         *SECURITY_HEADERS,
-        *answer.headers,
+        *answer.all_headers(),
     ]
 
 

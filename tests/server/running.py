@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,8 +13,8 @@ from latchwork.server.fastlane import FastProtocol, fast_protocol
 from latchwork.server.limits import Limits
 from latchwork.server.run import GracefulServer, bind
 from latchwork.surfaces.http.client_ip import Networks, networks
-from latchwork.surfaces.http.hot import Answer
-from tests.server.wire import HOT, PATIENCE_S, Client
+from latchwork.surfaces.http.hot import Answer, HotHandler
+from tests.server.wire import BARE, HOT, PATIENCE_S, Client
 
 
 def envelope(number: int, data: bytes) -> bytes:
@@ -80,6 +80,16 @@ class Hot:
         later = FakeLater()
         later.finish(envelope(len(self.calls), body))
         return later
+
+    def _passed(self, body: bytes) -> Answer:
+        return Answer(200, envelope(len(self.calls), body), headers=((b"x-who", b"me"),))
+
+    def bind(self, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> HotHandler | None:
+        """Answer for a head as for a body that says what the query says; `unbound` is for the application."""
+        if query == b"unbound":
+            return None
+        who = b",".join(value for name, value in headers if name == b"x-key")
+        return lambda token, body, ip: self(who, b'"%b"' % query + body, ip)
 
     async def later(self) -> FakeLater:
         """The next unfinished answer, once a request has been given it."""
@@ -186,6 +196,7 @@ class Running:
         handlers = {HOT: self.hot}
         self.protocol: type[FastProtocol] = fast_protocol(
             handlers,
+            bound={BARE: self.hot.bind},
             render_error=render_error,
             limits=limits,
             trusted=proxies,

@@ -21,7 +21,7 @@ from latchwork.server.heads import Head, Heads, span_of
 from latchwork.server.limits import Limits
 from tests.server.running import App, Hot, envelope, render_error
 from tests.server.test_strictness import REFUSED
-from tests.server.wire import HOT, hot, request
+from tests.server.wire import BARE, HOT, bare, hot, request
 
 
 def _head(length: int = 1) -> Head:
@@ -99,7 +99,9 @@ class _Side:
         self.hot = Hot()
         self.app = App()
         handlers = {HOT: self.hot}
-        self.protocol: type[FastProtocol] = fast_protocol(handlers, render_error=render_error, heads=heads)
+        self.protocol: type[FastProtocol] = fast_protocol(
+            handlers, bound={BARE: self.hot.bind}, render_error=render_error, heads=heads
+        )
         self.config = Config(
             Application({}, fallback=self.app, hot=handlers), http=self.protocol, log_config=None, ws="none"
         )
@@ -138,7 +140,27 @@ _KNOWN = [
     hot(b'"already"'),
     hot(b'"later"'),
     hot(b'"forwarded"', b"X-Forwarded-For: 1.2.3.4"),
+    bare(),
+    bare("passed"),
+    bare("none"),
+    bare("later"),
+    bare("other"),
+    bare("passed", b"X-Forwarded-For: 1.2.3.4", b"Authorization: Bearer k", b"Connection: keep-alive"),
+    bare("passed", b"Content-Type: text/html", b"Content-Length: 0", method="DELETE"),
 ]
+NOT_BARE = {
+    "of no body": bare(method="HEAD"),
+    "of a body": request("POST", f"{BARE}?x", b"X-Key: k", body=b"12345"),
+    "of chunks": bare("x", b"Transfer-Encoding: chunked", method="PUT") + b"0\r\n\r\n",
+    "unbound": bare("unbound"),
+    "about to close": bare("x", b"Connection: close"),
+    "with two keys": bare("x", b"Authorization: Bearer a", b"Authorization: Bearer b"),
+    "with a fragment": bare("x#y"),
+    "with two hosts": bare("x", b"Host: other.test"),
+    "of another method": bare(method="TRACE"),
+    "of another path": request("GET", f"{BARE}/x?passed"),
+    "of an older protocol": bare().replace(b"HTTP/1.1", b"HTTP/1.0"),
+}
 _MESSAGES = [
     *_KNOWN,
     hot(b""),
@@ -149,6 +171,7 @@ _MESSAGES = [
     hot().replace(b"POST ", b"POST  "),
     hot(b'"x"', b"Connection: close"),
     hot(b'"x"', b"X-A: \r\n\r\n"[:-4]),
+    *NOT_BARE.values(),
     request("GET", "/cold"),
     request("POST", "/cold", body=b"12345"),
     request("POST", HOT, b"Authorization: a", b"Transfer-Encoding: chunked") + b'3\r\n"x"\r\n0\r\n\r\n',
@@ -204,13 +227,22 @@ def test_the_comparison_above_did_recall_heads() -> None:
     for _ in range(3):
         _both(_KNOWN)
     heads = _REMEMBERING.protocol.lane.heads
-    served = [message for message in _KNOWN if not message.endswith(b'"none"')]
+    unserved = (hot(b'"none"'), bare("none"), bare("other"))
+    served = [message for message in _KNOWN if message not in unserved]
     assert all(heads.find(_digest(message)) is not None for message in served)
     assert len(_PARSING.protocol.lane.heads) == 0
 
 
 def _digest(message: bytes) -> bytes:
     return sha256(message[: message.find(b"\r\n\r\n") + 4]).digest()
+
+
+@pytest.mark.parametrize("name", NOT_BARE)
+def test_what_is_not_bare_is_for_the_application_or_refused(name: str) -> None:
+    for _ in range(4):
+        _both([NOT_BARE[name]])
+    assert _REMEMBERING.protocol.lane.heads.find(_digest(NOT_BARE[name])) is None
+    assert _REMEMBERING.hot.calls == []
 
 
 @pytest.mark.parametrize("name", REFUSED)

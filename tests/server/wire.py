@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 HOT = "/v2/keys.verifyKey"
+BARE = "/forward-auth"
 PATIENCE_S = 20.0  # a test that waits longer has hung
 
 
@@ -14,6 +15,11 @@ def hot(body: bytes = b'"x"', *more: bytes, path: str = HOT, key: bytes = b"root
     """An ordinary request to a hot path, with `more` header lines."""
     lines = (b"Authorization: Bearer " + key, b"Content-Type: application/json", *more)
     return request("POST", path, *lines, body=body)
+
+
+def bare(query: str = "x", *more: bytes, method: str = "GET") -> bytes:
+    """An ordinary request without a body, that its head says everything about."""
+    return request(method, f"{BARE}?{query}", b"X-Key: k", *more)
 
 
 def request(method: str, target: str, *lines: bytes, body: bytes | None = None) -> bytes:

@@ -15,7 +15,7 @@ from latchwork.surfaces import forward_auth
 from latchwork.surfaces.agent_service.health import HealthApplication
 from latchwork.surfaces.http.client_ip import Networks
 from latchwork.surfaces.http.docs import DocsGate
-from latchwork.surfaces.http.hot import HotHandler
+from latchwork.surfaces.http.hot import Binder, HotHandler
 from latchwork.surfaces.http.requests import Headers, RequestFacts
 from latchwork.surfaces.reference import Reference, ReferenceDocument
 from latchwork.surfaces.rpc import (
@@ -55,6 +55,7 @@ class Surfaces:
     mounts: Mapping[str, ASGIApp]
     fallback: ASGIApp
     hot: Mapping[str, HotHandler]
+    bound: Mapping[str, Binder]
     trusted: Networks
     unhot_headers: tuple[bytes, ...]
 
@@ -75,6 +76,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
         docs=gate,
         admission_faults=(CallerDisabled, CallerExpired, WorkspaceDisabled, WorkspaceNotFound),
     )
+    asked = _forward_auth(platform, trusted, gate)
     reference = Reference(
         [
             ReferenceDocument("rpc", "RPC API", "/v2/openapi.json", rpc.openapi),
@@ -91,11 +93,12 @@ def surfaces_of(platform: Platform) -> Surfaces:
         mounts={
             "/docs": reference,
             "/health": HealthApplication(_ready(platform)),
-            forward_auth.PATH: _forward_auth(platform, trusted, gate),
+            forward_auth.PATH: asked,
             "/v2": rpc,
         },
         fallback=rpc,
         hot=rpc.hot,
+        bound={forward_auth.PATH: asked.bind},
         trusted=trusted,
         unhot_headers=UNHOT_HEADERS,
     )

@@ -35,6 +35,7 @@ def doors_of(platform: Platform) -> Doors:
     protocol = fast_protocol(
         surfaces.hot,
         render_error=refusals(limits.max_body),
+        bound=surfaces.bound,
         limits=limits,
         trusted=surfaces.trusted,
         another_way=surfaces.unhot_headers,

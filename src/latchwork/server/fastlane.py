@@ -12,19 +12,19 @@ A request takes the first way that is sure to understand it:
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, ClassVar
 
 from latchwork.asgi import ASKED
 from latchwork.server.answers import Answers, RenderError
-from latchwork.server.connection import BODY, DEAF, IDLE, Fields, StrictProtocol, Terms
+from latchwork.server.connection import BODY, DEAF, IDLE, StrictProtocol, Terms
 from latchwork.server.deadlines import Sweep
-from latchwork.server.heads import Head, Heads, span_of
+from latchwork.server.heads import Head, Heads
+from latchwork.server.lane import Familiar, Lane, OrdinaryParser, Request, learnt
 from latchwork.server.limits import Limits, is_host
 from latchwork.surfaces.http.client_ip import Networks, canonical, client_ip, is_trusted
-from latchwork.surfaces.http.hot import Answer, HotHandler, Later, token_digest
+from latchwork.surfaces.http.hot import Answer, Binder, HotHandler, Later, token_digest
 from latchwork.surfaces.http.ordinary import Ordinary, Screen
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -38,43 +38,8 @@ _is_known_host = lru_cache(maxsize=256)(is_host)
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """What the hot side of all connections of one server shares."""
-
-    hot: Mapping[bytes, tuple[HotHandler, int]]
-    screen: Screen
-    heads: Heads
-    trusted: Networks
-
-
-_Request = tuple[HotHandler, str, bytes, Fields, Ordinary]
-"""An ordinary request to a hot path, without its body: handler, client's address, target, headers, and
-what the screen made of them. A plain tuple because one is made for every request that is parsed."""
-
-
-_Familiar = tuple[bytes, int, int, HotHandler, bytes, str]
-"""The head a connection sent last, its length, that of the whole message, and how to serve the next like it:
-handler, digest of the token, client's address."""
-
-
-class _OrdinaryParser:
-    """Answers for the parser when uvicorn asks about an ordinary request that was parsed earlier."""
-
-    def get_http_version(self) -> str:
-        return "1.1"
-
-    def get_method(self) -> bytes:
-        return b"POST"
-
-    def should_upgrade(self) -> bool:
-        return False
-
-    def should_keep_alive(self) -> bool:
-        return True
-
-
-_ORDINARY = _OrdinaryParser()
+# HEAD is left out: its answers have no body.
+_BARE_METHODS = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 
 
 class FastProtocol(StrictProtocol):
@@ -84,11 +49,12 @@ class FastProtocol(StrictProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._hot: _Request | None = None
+        self._hot: Request | None = None
         self._parts: list[bytes] = []
         self._declined = False  # the handler has been asked about the request that is being parsed
         self._lesson: tuple[bytes, Head] | None = None
-        self._familiar: _Familiar | None = None
+        self._studied: tuple[bytes, bytes] | None = None  # the head that is being parsed by itself
+        self._familiar: Familiar | None = None
         self._unknown = 0
         self._skipped = 0
         self._peer = ""
@@ -117,7 +83,7 @@ class FastProtocol(StrictProtocol):
         if data and self._phase < DEAF:
             self._feed(data)
 
-    def _repeat(self, data: bytes, familiar: _Familiar) -> None:
+    def _repeat(self, data: bytes, familiar: Familiar) -> None:
         """Serve one whole request whose head is the last one's; the hottest lines of the server."""
         _, end, _, handler, token, address = familiar
         try:
@@ -188,42 +154,67 @@ class FastProtocol(StrictProtocol):
         if not self.lane.heads.meet(digest):
             return data
         head = data[:end]
+        self._studied = digest, head
         self._feed(head)
+        self._studied = None
         hot = self._hot
         # The parser is inside the body and has seen nothing of it: the head is exactly these bytes.
         if hot is not None and self._phase == BODY and not self._parts:
-            self._lesson = digest, _learnt(hot, head, self.lane.trusted)
+            self._lesson = digest, learnt(hot, head, self.lane.trusted)
         return data[end:]
 
     # The second way
 
     def on_headers_complete(self) -> None:
         found = self.lane.hot.get(self._target)
-        ordinary = None if found is None else self._screened(found[1])
-        if found is None or ordinary is None:
+        if found is None:
+            handler, ordinary = self._bound()
+        else:
+            handler, ordinary = found[0], self._screened(found[1])
+        if handler is None or ordinary is None:
             super().on_headers_complete()
             return
         forwarded = ordinary[4]
         address = self._address(forwarded) if forwarded else self._peer
-        self._hot = found[0], address, self._target, self._fields, ordinary
+        method = b"POST" if found else self.parser.get_method()
+        hot = self._hot = handler, address, self._target, self._fields, ordinary, method
         self._phase = BODY
         self._waiting.restart()
+        if found is None and self._studied is not None:  # such a request ends with its head
+            digest, head = self._studied
+            self._lesson = digest, learnt(hot, head, self.lane.trusted)
+
+    def _bound(self) -> tuple[HotHandler | None, Ordinary | None]:
+        """The handler of a request that its head says everything about, and what the screen made of it."""
+        path, _, query = self._target.partition(b"?")
+        bind = self.lane.bound.get(path)
+        if bind is None or b"#" in query or self.parser.get_method() not in _BARE_METHODS:
+            return None, None
+        if not self._may_be_hot():
+            return None, None
+        ordinary = self.lane.screen.sift_bare(self._fields)
+        if ordinary is None or not self._is_plain(ordinary):
+            return None, None
+        return bind(query, [(name.lower(), value) for name, value in self._fields]), ordinary
 
     def _screened(self, most_bytes: int) -> Ordinary | None:
-        parser = self.parser
-        if self._draining or (self._oversize and self._is_head_too_large()):
-            return None
-        if parser.get_method() != b"POST" or not parser.should_keep_alive():
+        if self.parser.get_method() != b"POST" or not self._may_be_hot():
             return None
         ordinary = self.lane.screen.sift(self._fields)
-        if ordinary is None:
+        if ordinary is None or ordinary[1] > most_bytes or not self._is_plain(ordinary):
             return None
-        _, length, host, connection, _ = ordinary
-        if length > most_bytes or not _is_known_host(host):
-            return None
-        if connection is not None and parser.get_http_version() != "1.1":
-            return None
-        return None if self.limit_concurrency is not None and self._is_overloaded() else ordinary
+        return ordinary
+
+    def _may_be_hot(self) -> bool:
+        if self._draining or (self._oversize and self._is_head_too_large()):
+            return False
+        return self.parser.should_keep_alive() and not (
+            self.limit_concurrency is not None and self._is_overloaded()
+        )
+
+    def _is_plain(self, ordinary: Ordinary) -> bool:
+        _, _, host, connection, _ = ordinary
+        return _is_known_host(host) and (connection is None or self.parser.get_http_version() == "1.1")
 
     def _is_overloaded(self) -> bool:
         limit = self.limit_concurrency
@@ -257,12 +248,12 @@ class FastProtocol(StrictProtocol):
         else:
             self._line.append(partial(self._serve, hot, body))
 
-    def _serve(self, hot: _Request, body: bytes) -> None:
+    def _serve(self, hot: Request, body: bytes) -> None:
         answer = None
         if self._declined:
             self._declined = False
         else:
-            handler, address, _, _, ordinary = hot
+            handler, address, _, _, ordinary, _ = hot
             try:
                 answer = handler(token_digest(ordinary[0]), body, address)
             except Exception:  # noqa: BLE001 - whatever failed, the application renders it
@@ -282,7 +273,7 @@ class FastProtocol(StrictProtocol):
     def _learn(self, lesson: tuple[bytes, Head], answer: bytes | Answer | Later) -> None:
         """Remember the head of a request that was served, not of one that was turned away."""
         self._lesson = None
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, Answer) or answer.status == 200:
             self.lane.heads.learn(*lesson)
 
     # Answering
@@ -321,11 +312,11 @@ class FastProtocol(StrictProtocol):
 
     # The third way
 
-    def _replay(self, hot: _Request, body: bytes) -> None:
+    def _replay(self, hot: Request, body: bytes) -> None:
         """Give a request that was received whole to the application, which need not ask the handler again."""
-        _, _, target, fields, _ = hot
+        _, _, target, fields, _, method = hot
         parser, current = self.parser, self.cycle
-        self.parser = _ORDINARY  # type: ignore[assignment]
+        self.parser = OrdinaryParser(method)  # type: ignore[assignment]
         try:
             cycle, app = self._open(target, fields)
         finally:
@@ -339,12 +330,6 @@ class FastProtocol(StrictProtocol):
         self._run(cycle, app)
 
 
-def _learnt(hot: _Request, head: bytes, trusted: Networks) -> Head:
-    handler, _, _, _, (authorization, length, _, _, forwarded) = hot
-    spans = tuple(span_of(value, head) for value in forwarded) if trusted else ()
-    return Head(handler, length, token_digest(authorization), spans)
-
-
 def _failed() -> None:
     _log.exception("A hot handler failed; the application serves the request.")
 
@@ -353,6 +338,7 @@ def fast_protocol(
     hot: Mapping[str, HotHandler],
     *,
     render_error: RenderError,
+    bound: Mapping[str, Binder] | None = None,
     limits: Limits | None = None,
     trusted: Networks = (),
     another_way: Iterable[bytes] = (),
@@ -361,6 +347,7 @@ def fast_protocol(
 ) -> type[FastProtocol]:
     """A protocol class for uvicorn's `http=`, answering the paths of `hot` itself.
 
+    `bound` are paths of requests without a body that their heads say everything about.
     `render_error(status, path)` makes the JSON body of a refusal. `trusted` are the proxies whose
     `X-Forwarded-For` is believed. Requests with a header of `another_way` (lower-case names) are never hot.
     `heads` is how many request heads are remembered; 0 parses every request. `clock` gives the seconds that
@@ -371,8 +358,9 @@ def fast_protocol(
         path.encode("ascii"): (handler, min(limits.hot_body_bytes, limits.max_body(path)))
         for path, handler in hot.items()
     }
+    binders = {path.encode("ascii"): bind for path, bind in (bound or {}).items()}
     members = {
         "terms": Terms(limits, Answers(render_error), Sweep(clock)),
-        "lane": Lane(paths, Screen(another_way), Heads(heads), trusted),
+        "lane": Lane(paths, binders, Screen(another_way), Heads(heads), trusted),
     }
     return type("ServedProtocol", (FastProtocol,), members)

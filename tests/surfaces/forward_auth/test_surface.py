@@ -7,7 +7,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from latchwork.domains.verification import Claim, Gatekeeper, Verdict
+from latchwork.domains.verification import Claim, Verdict
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.settings import Secret
@@ -125,7 +125,8 @@ async def test_who_cannot_be_decided_about_does_not_pass(failure: Exception | No
 
 
 async def test_nothing_but_http_is_spoken() -> None:
-    surface = ForwardAuth(Gatekeeper(None), ManualClock(0), Credentials(None, ["X"]))  # type: ignore[arg-type]
+    keys: Any = StubbornKeys(None)
+    surface = ForwardAuth(keys, ManualClock(0), Credentials(None, ["X"]))
 
     async def never(*_: Any) -> Any:
         raise AssertionError("nothing may be received or sent")

@@ -213,6 +213,22 @@ async def test_the_limit_nearest_to_refusing_is_told(proxy: Proxy, make: Make) -
     assert (await proxy.ask(key)).headers["ratelimit-limit"] == "100"
 
 
+async def test_of_several_used_up_limits_the_one_that_refuses_longest_is_told(
+    proxy: Proxy, make: Make
+) -> None:
+    limits = [
+        {"name": "minute", "limit": 1, "duration": 60_000, "autoApply": True},
+        {"name": "hour", "limit": 2, "duration": 3_600_000, "autoApply": True},
+        {"name": "day", "limit": 9, "duration": 86_400_000, "autoApply": True},
+    ]
+    key = (await make(ratelimits=limits))["key"]
+    told = [(await proxy.ask(key)).headers["ratelimit-limit"] for _ in range(2)]
+    assert told == ["1", "1"]
+    refused = await proxy.ask(key, limit="hour,cost=2")
+    assert refused.status_code == 429
+    assert refused.headers["ratelimit-limit"] == "2"
+
+
 async def test_only_shadow_limits_are_not_told(proxy: Proxy, make: Make) -> None:
     limits = [{"name": "shadow", "limit": 1, "duration": 60_000, "autoApply": True, "mode": "shadow"}]
     key = (await make(ratelimits=limits))["key"]
@@ -272,3 +288,15 @@ async def test_a_header_that_would_be_too_long_is_left_empty(proxy: Proxy, make:
     assert answer.status_code == 200
     assert answer.headers["x-latchwork-key-id"]
     assert answer.headers["x-latchwork-key-name"] == answer.headers["x-latchwork-permissions"] == ""
+
+
+async def test_what_remains_is_what_key_and_identity_can_still_pay(
+    acme: Client, proxy: Proxy, make: Make
+) -> None:
+    await acme.data("identities.createIdentity", {"externalId": "team", "credits": {"remaining": 10}})
+    shared = (await make(externalId="team"))["key"]
+    own = (await make(externalId="team", credits={"remaining": 3}))["key"]
+    assert (await proxy.ask(shared)).headers["x-latchwork-remaining"] == "9"
+    assert (await proxy.ask(own)).headers["x-latchwork-remaining"] == "2"
+    assert (await proxy.ask(shared, cost=7)).headers["x-latchwork-remaining"] == "1"
+    assert (await proxy.ask(own)).headers["x-latchwork-remaining"] == "0"

@@ -63,3 +63,19 @@ def test_endlessly_many_names_are_not_kept() -> None:
         assert screen.sift([*ORDINARY, (b"X-%d" % number, b"x")]) is not None
     assert len(screen._spelled) <= 1_024
     assert screen.sift([*ORDINARY, (b"eXpEcT", b"x")]) is None
+
+
+def test_a_head_without_a_body_needs_a_host_only() -> None:
+    host = (b"Host", b"a")
+    screen = Screen()
+    assert screen.sift_bare([host]) == (b"", 0, b"a", None, ())
+    assert screen.sift_bare([*ORDINARY[:2], (b"content-length", b"0"), (b"Content-Type", b"x/y")]) == (
+        b"Bearer k",
+        0,
+        b"a",
+        None,
+        (),
+    )
+    assert screen.sift_bare([]) is None
+    for more in ([(b"Content-Length", b"1")], [host], [(b"Expect", b"x")], [ORDINARY[1]] * 2):
+        assert screen.sift_bare([host, *more]) is None

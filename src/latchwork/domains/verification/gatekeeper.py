@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-from latchwork.domains.verification.cache import Missing
 from latchwork.domains.verification.records import Claim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
 from latchwork.domains.verification.snapshots import Grant
@@ -17,15 +16,17 @@ class Gatekeeper:
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
+        self._found = verifier.keys.found
 
     def attempt(self, api_id: str, claim: Claim, now_ms: int) -> Verdict | None:
         """The verdict if memory suffices, else `None` with nothing consumed; faults as `Verifier.verify`."""
-        found = self._verifier.keys.get(claim.digest)
-        if found is None:
-            return None
-        if isinstance(found, Missing) or found.api_id != api_id:
+        snapshot = self._found.get(claim.digest)
+        if snapshot is None:
+            return Verdict(Outcome.NOT_FOUND) if claim.digest in self._verifier.keys.missing else None
+        place = snapshot.scope
+        if place.live and place.api_id != api_id:
             return Verdict(Outcome.NOT_FOUND)
-        return self._verifier.attempt(_grant(found.workspace_id, api_id), claim, now_ms)
+        return self._verifier.attempt(_grant(place.workspace_id, api_id), claim, now_ms)
 
     async def verify(self, api_id: str, claim: Claim, now_ms: int) -> Verdict:
         """The verdict, with its spend durable; faults as `Verifier.verify`."""

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from latchwork.domains.ratelimits import SHADOW
-from latchwork.domains.verification import KeySnapshot, Outcome, Verdict
+from latchwork.domains.ratelimits import SHADOW, LimitState
+from latchwork.domains.verification import BoundLimit, KeySnapshot, Outcome, Verdict
 from latchwork.kernel.faults import Fault
 from latchwork.surfaces.forward_auth.faults import UnknownKey
 from latchwork.surfaces.http.faults import ERROR_TYPES, headers_of
@@ -47,12 +47,21 @@ def verdict_answer(request_id: str, verdict: Verdict, now_ms: int) -> Answer:
         return fault_answer(request_id, UnknownKey())
     if verdict.outcome is not Outcome.VALID:
         return _refused(request_id, verdict, now_ms)
-    remaining = b"" if verdict.remaining is None else b"%d" % verdict.remaining
-    headers: Headers = (*_identity(snapshot), (b"x-latchwork-remaining", remaining))
-    if verdict.limits:
-        headers = (*headers, *_limit_headers(verdict, now_ms))
+    lines = b"%bx-latchwork-remaining: %b\r\n%b" % (
+        _identity(snapshot),
+        _remaining(verdict),
+        _limit_lines(verdict, now_ms) if verdict.limits else b"",
+    )
     body = b'{"meta":{"requestId":"%b"},"data":{"valid":true,"code":"VALID"}}' % request_id.encode()
-    return Answer(200, body, headers=headers)
+    return Answer(200, body, lines=lines)
+
+
+def _remaining(verdict: Verdict) -> bytes:
+    """What may still be spent: the key's credits, its identity's, or the fewer of both."""
+    left, shared = verdict.remaining, verdict.identity_remaining
+    if left is None or (shared is not None and shared < left):
+        left = shared
+    return b"" if left is None else b"%d" % left
 
 
 def fault_answer(request_id: str, fault: Fault) -> Answer:
@@ -82,38 +91,40 @@ def _refused(request_id: str, verdict: Verdict, now_ms: int) -> Answer:
     if verdict.retry_at_ms is not None:
         problem["retryAt"] = verdict.retry_at_ms
         headers = (*headers, (b"retry-after", b"%d" % _seconds_until(verdict.retry_at_ms, now_ms)))
-    if verdict.limits:
-        headers = (*headers, *_limit_headers(verdict, now_ms))
-    return _problem(request_id, problem, headers)
+    return _problem(request_id, problem, headers, _limit_lines(verdict, now_ms))
 
 
-def _problem(request_id: str, problem: dict[str, Any], headers: Headers) -> Answer:
+def _problem(request_id: str, problem: dict[str, Any], headers: Headers, lines: bytes = b"") -> Answer:
     """The document, and the same on one line in a header for proxies that drop the body of a refusal."""
     body = json.dumps({"meta": {"requestId": request_id}} | problem, separators=(",", ":"))
     detail = problem["detail"]
     if len(detail) > _LONGEST_DETAIL:
         problem["detail"] = detail[: _LONGEST_DETAIL - 1] + "…"
     line = json.dumps(problem, separators=(",", ":"))
-    return Answer(
-        problem["status"], body.encode(), PROBLEM, (*headers, (b"x-latchwork-problem", line.encode()))
-    )
+    headers = (*headers, (b"x-latchwork-problem", line.encode()))
+    return Answer(problem["status"], body.encode(), PROBLEM, headers, lines)
 
 
-def _limit_headers(verdict: Verdict, now_ms: int) -> Headers:
+def _limit_lines(verdict: Verdict, now_ms: int) -> bytes:
     """`RateLimit-*` of the limit nearest to refusing, or of the one that refuses longest."""
-    states = [
-        (state.exceeded, state.reset_ms if state.exceeded else -state.remaining, bound.rule.limit, state)
-        for bound, state in verdict.limits or ()
-        if bound.rule.mode != SHADOW
-    ]
-    if not states:
-        return ()
-    _, _, limit, state = max(states, key=lambda each: each[:2])
-    return (
-        (b"ratelimit-limit", b"%d" % limit),
-        (b"ratelimit-remaining", b"%d" % state.remaining),
-        (b"ratelimit-reset", b"%d" % _seconds_until(state.reset_ms, now_ms)),
+    nearest: tuple[BoundLimit, LimitState] | None = None
+    for bound, state in verdict.limits or ():
+        if bound.rule.mode != SHADOW and (nearest is None or _is_nearer(state, nearest[1])):
+            nearest = bound, state
+    if nearest is None:
+        return b""
+    bound, state = nearest
+    return b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n" % (
+        bound.rule.limit,
+        state.remaining,
+        _seconds_until(state.reset_ms, now_ms),
     )
+
+
+def _is_nearer(one: LimitState, other: LimitState) -> bool:
+    if one.exceeded or other.exceeded:
+        return one.exceeded and (not other.exceeded or one.reset_ms > other.reset_ms)
+    return one.remaining < other.remaining
 
 
 def _seconds_until(moment_ms: int, now_ms: int) -> int:
@@ -122,8 +133,8 @@ def _seconds_until(moment_ms: int, now_ms: int) -> int:
 
 
 @lru_cache(maxsize=4_096)
-def _identity(snapshot: KeySnapshot) -> Headers:
-    """Who the key is, in headers; the same for every answer about this snapshot.
+def _identity(snapshot: KeySnapshot) -> bytes:
+    """Who the key is, in lines of headers; the same for every answer about this snapshot.
 
     All of them are always sent, empty where there is nothing to tell: proxies that replace a client's header
     only by one of ours (Envoy), or that take the lack of one literally (Caddy), would else let through lies.
@@ -137,7 +148,9 @@ def _identity(snapshot: KeySnapshot) -> Headers:
         (b"x-latchwork-roles", snapshot.roles),
     )
     values = ((name, listed(texts)) for name, texts in told)
-    return tuple((name, value if len(value) <= LONGEST_VALUE else b"") for name, value in values)
+    return b"".join(
+        b"%b: %b\r\n" % (name, value if len(value) <= LONGEST_VALUE else b"") for name, value in values
+    )
 
 
 def listed(texts: Iterable[str]) -> bytes:

@@ -3,22 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from latchwork.domains.credits import Commit
 from latchwork.domains.verification import Claim, Gatekeeper
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import Fault, Unavailable
 from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.forward_auth.answers import fault_answer, verdict_answer
-from latchwork.surfaces.forward_auth.credentials import Credentials
+from latchwork.surfaces.forward_auth.credentials import Credentials, RawHeaders
 from latchwork.surfaces.forward_auth.openapi import OPENAPI_PATH, PATH, document
 from latchwork.surfaces.forward_auth.questions import Question, question_of
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import Unexpected, UnknownRoute, WrongMethod
-from latchwork.surfaces.http.hot import Answer
+from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 
 TIMEOUT_S = 10.0
@@ -70,10 +72,35 @@ class ForwardAuth:
             _log.exception("unexpected error in %s (request %s)", PATH, request_id)
             return fault_answer(request_id, Unexpected())
 
+    def bind(self, query: bytes, headers: RawHeaders) -> HotHandler | None:
+        """See `surfaces.http.hot.Binder`."""
+        try:
+            return partial(self._at_once, *self._asked(query, headers))
+        except Fault:
+            return None  # for the application to word
+
+    def _at_once(
+        self, question: Question, digest: bytes, token: bytes, body: bytes, ip: str
+    ) -> "Answer | AfterCommit | None":
+        request_id, now_ms = new_request_id(), self._clock.now_ms()
+        try:
+            claim = _claim(question, digest, ip, request_id)
+            verdict = self._gatekeeper.attempt(question.api_id, claim, now_ms)
+        except Fault:
+            return None
+        if verdict is None:
+            return None
+        answer = verdict_answer(request_id, verdict, now_ms)
+        return answer if verdict.commit is None else AfterCommit(verdict.commit, answer, request_id)
+
+    def _asked(self, query: bytes, headers: RawHeaders) -> tuple[Question, bytes]:
+        """The question, and the digest of the key that it is about."""
+        sent = self._credentials.among(headers)
+        question = question_of(query)
+        return question, self._credentials.digest_of(sent)
+
     async def _answer(self, request_id: str, scope: Scope) -> Answer:
-        sent = self._credentials.among(scope["headers"])
-        question = question_of(scope["query_string"])
-        digest = self._credentials.digest_of(sent)
+        question, digest = self._asked(scope["query_string"], scope["headers"])
         claim = _claim(question, digest, self._client_ip(scope), request_id)
         now_ms = self._clock.now_ms()
         verdict = self._gatekeeper.attempt(question.api_id, claim, now_ms)
@@ -100,6 +127,26 @@ class ForwardAuth:
         return Answer(200, msgspec.json.encode(document()))
 
 
+class AfterCommit:
+    """An answer that leaves when its spend is durable; see `surfaces.http.hot.Later`."""
+
+    __slots__ = ("_answer", "_commit", "_request_id")
+
+    def __init__(self, commit: Commit, answer: Answer, request_id: str) -> None:
+        self._commit = commit
+        self._answer = answer
+        self._request_id = request_id
+
+    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
+        """See `Later.then`."""
+
+        def settled(error: Exception | None) -> None:
+            fault = error if isinstance(error, Fault) else Unavailable()
+            callback(self._answer if error is None else fault_answer(self._request_id, fault))
+
+        self._commit.then(settled)
+
+
 def _claim(question: Question, digest: bytes, ip: str, request_id: str) -> Claim:
     return Claim(
         digest,
@@ -118,7 +165,7 @@ async def _send(answer: Answer, request_id: str, scope: Scope, send: Send) -> No
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
         *SECURITY_HEADERS,
-        *answer.headers,
+        *answer.all_headers(),
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})

@@ -140,7 +140,9 @@ _HEADERS = {
     "X-Latchwork-External-Id": _text(_ENCODED + "your own id of that identity; empty without one."),
     "X-Latchwork-Permissions": _text(_ENCODED + "separated by commas; empty when none or over 1024 bytes."),
     "X-Latchwork-Roles": _text(_ENCODED + "separated by commas; empty when none or over 1024 bytes."),
-    "X-Latchwork-Remaining": _text("Credits left; empty for a key without credits.", pattern="^[0-9]*$"),
+    "X-Latchwork-Remaining": _text(
+        "Credits that key and identity can still pay, if any.", pattern="^[0-9]*$"
+    ),
     "X-Latchwork-Problem": _text("The problem document on one line, for proxies that drop the body."),
     "RateLimit-Limit": _number("Of the limit nearest to refusing; absent when none was counted."),
     "RateLimit-Remaining": _number("What it still allows."),

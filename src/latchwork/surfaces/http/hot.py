@@ -1,6 +1,6 @@
 """The contract between a surface's hot handlers and whatever door calls them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -17,6 +17,13 @@ class Answer:
     body: bytes
     media_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    lines: bytes = b""
+    """More headers as lines, each with its CRLF: rendered beforehand, of values that cannot break out."""
+
+    def all_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers, and those of the lines."""
+        told = (line.partition(b": ") for line in self.lines.split(b"\r\n")[:-1])
+        return [*self.headers, *((name, value) for name, _, value in told)]
 
 
 class Later(Protocol):
@@ -30,6 +37,10 @@ class Later(Protocol):
 HotHandler = Callable[[bytes, bytes, str], bytes | Answer | Later | None]
 """`handler(token, body, client_ip)`: the JSON body of a 200, another answer, a later one, or `None` when
 only the ordinary application can serve the request. `token` is the `token_digest` of the request."""
+
+Binder = Callable[[bytes, Iterable[tuple[bytes, bytes]]], HotHandler | None]
+"""`bind(query, headers)`: the hot handler of every request without a body that has this head (names in lower
+case), or `None` when only the ordinary application can serve it. It keeps no secret of the head."""
 
 _BEARER = b"Bearer "
 

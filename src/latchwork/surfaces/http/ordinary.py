@@ -14,6 +14,8 @@ _JSON = frozenset(
     }
 )
 
+_BARE = ((b"authorization", b""), (b"content-length", b"0"))
+
 _LENGTH_DIGITS = 18  # what fits the 64 bits that HTTP parsers count in
 _SPELLINGS = 1024  # more than clients use; past it a spelling is looked at each time
 
@@ -79,6 +81,13 @@ class Screen:
             else:
                 single[kind] = value
         return _judged(single, forwarded)
+
+    def sift_bare(self, headers: Iterable[tuple[bytes, bytes]]) -> Ordinary | None:
+        """As `sift`, of a request without a body: it need bring no Authorization and no Content-Length."""
+        kept = [(name, value) for name, value in headers if name.lower() != b"content-type"]
+        names = {name.lower() for name, _ in kept}
+        ordinary = self.sift([*kept, *(pair for pair in _BARE if pair[0] not in names)])
+        return None if ordinary is None or ordinary[1] else ordinary
 
     def _classify(self, name: bytes) -> int:
         kind = self._kinds.get(name.lower(), 0)
