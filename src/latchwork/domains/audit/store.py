@@ -2,13 +2,22 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select
 
 from latchwork.domains.audit.records import Break, Entry
 from latchwork.domains.audit.rules import GENESIS, link
 from latchwork.domains.audit.tables import audit_heads, audit_log
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql.statements import OF, updating
+
+_ADD = insert(audit_log)
+_HEAD = (
+    select(audit_heads.c.seq, audit_heads.c.digest)
+    .where(audit_heads.c.workspace_id == bindparam("workspace_id"))
+    .with_for_update()
+)
+_MOVE = updating(audit_heads.c.workspace_id, ("seq", "digest"))
 
 
 def record(connection: Connection, who: Principal, now_ms: int, *entries: Entry) -> None:
@@ -20,16 +29,12 @@ def record(connection: Connection, who: Principal, now_ms: int, *entries: Entry)
         row["previous_digest"], digest = digest, link(digest, row)
         row["digest"] = digest
         rows.append(row)
-    connection.execute(insert(audit_log), rows)
+    connection.execute(_ADD, rows)
     _move_head(connection, who.workspace_id, seq, seq + len(rows), digest)
 
 
 def _head(connection: Connection, workspace_id: str) -> tuple[int, bytes]:
-    found = connection.execute(
-        select(audit_heads.c.seq, audit_heads.c.digest)
-        .where(audit_heads.c.workspace_id == workspace_id)
-        .with_for_update()
-    ).one_or_none()
+    found = connection.execute(_HEAD, {"workspace_id": workspace_id}).one_or_none()
     return (0, GENESIS) if found is None else (found.seq, found.digest)
 
 
@@ -37,8 +42,7 @@ def _move_head(connection: Connection, workspace_id: str, old: int, new: int, di
     if old == 0:
         connection.execute(insert(audit_heads).values(workspace_id=workspace_id, seq=new, digest=digest))
         return
-    moved = update(audit_heads).where(audit_heads.c.workspace_id == workspace_id)
-    connection.execute(moved.values(seq=new, digest=digest))
+    connection.execute(_MOVE, {OF: workspace_id, "seq": new, "digest": digest})
 
 
 def _row(who: Principal, now_ms: int, entry: Entry, seq: int) -> dict[str, Any]:

@@ -31,7 +31,9 @@ from latchwork.domains.credits import rules
 from latchwork.domains.credits.records import Balance, Change, Hold, Refill
 from latchwork.domains.credits.tables import balances, holds, journal
 from latchwork.kernel.sql.database import Database, Done
+from latchwork.kernel.sql.statements import among
 
+_BALANCES = select(balances).where(among(balances.c.subject_id))
 _decode = msgspec.msgpack.Decoder(dict[str, int]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _REPLAYED = 5_000  # subjects per statement: nobody waits beside a replay
@@ -56,7 +58,7 @@ _SUBTRACT = (
 
 def find(connection: Connection, subject_ids: Iterable[str]) -> dict[str, Balance]:
     """The stored balances of those subjects that have one; `Ledger.remaining_of` makes them true."""
-    rows = connection.execute(select(balances).where(balances.c.subject_id.in_(list(subject_ids))))
+    rows = connection.execute(_BALANCES, {"among": list(subject_ids)})
     return {row.subject_id: Balance(row.remaining, _refill(row)) for row in rows}
 
 

@@ -19,6 +19,11 @@ from sqlalchemy import (
 
 from latchwork.domains.directory.rules import searchable
 from latchwork.domains.directory.tables import key_texts, key_uses
+from latchwork.kernel.sql.statements import OF, among, updating
+
+_ADD_USES = insert(key_uses)
+_ADD_TEXTS = insert(key_texts)
+_USES = select(key_uses.c.key_id, key_uses.c.used_at_ms).where(among(key_uses.c.key_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,15 @@ def add(connection: Connection, entries: Iterable[Entry]) -> None:
     """Enter new keys, at least one, as never used."""
     fresh = list(entries)
     never = [{"key_id": entry.key_id, "workspace_id": entry.workspace_id, "used_at_ms": 0} for entry in fresh]
-    connection.execute(insert(key_uses), never)
-    connection.execute(insert(key_texts), [_text(entry) for entry in fresh])
+    connection.execute(_ADD_USES, never)
+    connection.execute(_ADD_TEXTS, [_text(entry) for entry in fresh])
 
 
 def describe(connection: Connection, entry: Entry) -> None:
     """Let searches find a key by other words than before."""
-    text = update(key_texts).where(key_texts.c.key_id == entry.key_id)
-    connection.execute(text.values(text=searchable(entry.words)))
+    connection.execute(
+        updating(key_texts.c.key_id, ("text",)), {OF: entry.key_id, "text": searchable(entry.words)}
+    )
 
 
 def remove(connection: Connection, key_ids: Sequence[str]) -> None:
@@ -76,7 +82,5 @@ def set_uses(connection: Connection, uses: Mapping[str, int]) -> None:
 
 def uses_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, int]:
     """When each key was last used, 0 for never."""
-    rows = connection.execute(
-        select(key_uses.c.key_id, key_uses.c.used_at_ms).where(key_uses.c.key_id.in_(key_ids))
-    )
+    rows = connection.execute(_USES, {"among": key_ids})
     return {row.key_id: row.used_at_ms for row in rows}

@@ -54,10 +54,13 @@ def issue(
     if wanted.credits is not None:
         balance = wanted.credits
         credits_store.open_balance(connection, key.workspace_id, key.id, balance.remaining, balance.refill)
-    set_rules(connection, key.workspace_id, key.id, wanted.limits, now_ms)
     entries = [_created(key)]
-    entries += grant_permissions(connection, who, key, wanted.permissions, now_ms)
-    entries += grant_roles(connection, key, wanted.roles)
+    if wanted.limits:
+        set_rules(connection, key.workspace_id, key.id, wanted.limits, now_ms)
+    if wanted.permissions:
+        entries += grant_permissions(connection, who, key, wanted.permissions, now_ms)
+    if wanted.roles:
+        entries += grant_roles(connection, key, wanted.roles)
     audit.record(connection, who, now_ms, *entries)
     tell(connection, Event.now(key.workspace_id, "key.created", now_ms, key_id=key.id, api_id=api.id))
     return Minted(key.id, text), key.digest

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, select, update
 
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import store as directory_store
@@ -13,15 +13,83 @@ from latchwork.domains.keys.records import Api, Key, KeyView
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, keyspaces, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.store import drop_rules, rules_of
+from latchwork.kernel.sql.statements import OF, among, updating
 
 _AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
 
-_API_COLUMNS = select(
-    apis,
-    keyspaces.c.default_prefix,
-    keyspaces.c.default_byte_length,
-    keyspaces.c.store_encrypted_keys,
-).join(keyspaces, keyspaces.c.id == apis.c.keyspace_id)
+_LIVE_APIS = (
+    select(
+        apis,
+        keyspaces.c.default_prefix,
+        keyspaces.c.default_byte_length,
+        keyspaces.c.store_encrypted_keys,
+    )
+    .join(keyspaces, keyspaces.c.id == apis.c.keyspace_id)
+    .where(apis.c.workspace_id == bindparam("workspace_id"))
+    .where(apis.c.deleted_at_ms.is_(None))
+)
+_API_BY_ID = _LIVE_APIS.where(apis.c.id == bindparam("api_id"))
+_API_BY_KEYSPACE = _LIVE_APIS.where(apis.c.keyspace_id == bindparam("keyspace_id"))
+_KEY_COUNT = (
+    select(func.count())
+    .select_from(keys)
+    .where(keys.c.keyspace_id == apis.c.keyspace_id)
+    .where(keys.c.deleted_at_ms.is_(None))
+    .scalar_subquery()
+    .label("key_count")
+)
+_PAGE_OF_APIS = (
+    _LIVE_APIS.add_columns(_KEY_COUNT)
+    .where(apis.c.id >= bindparam("cursor"))
+    .order_by(apis.c.id)
+    .limit(bindparam("most"))
+)
+
+_LIVE_KEYS = (
+    select(keys, apis.c.id.label("api_id"))
+    .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
+    .where(keys.c.workspace_id == bindparam("workspace_id"))
+    .where(keys.c.deleted_at_ms.is_(None))
+    .where(apis.c.deleted_at_ms.is_(None))
+)
+_KEY_BY_ID = _LIVE_KEYS.where(keys.c.id == bindparam("key_id"))
+_KEY_BY_DIGEST = _LIVE_KEYS.where(keys.c.pending_migration_id.is_(None)).where(
+    keys.c.digest == bindparam("digest")
+)
+_PAGE_OF_KEYS = (
+    _LIVE_KEYS.where(keys.c.keyspace_id == bindparam("keyspace_id"))
+    .where(keys.c.id >= bindparam("cursor"))
+    .order_by(keys.c.id)
+    .limit(bindparam("most"))
+)
+_PAGE_OF_AN_IDENTITY = _PAGE_OF_KEYS.where(keys.c.identity_id == bindparam("identity_id"))
+
+_DESCRIBED = (
+    select(keys.c.id, keys.c.workspace_id, keys.c.name, keys.c.start, identities.c.external_id)
+    .outerjoin(identities, identities.c.id == keys.c.identity_id)
+    .where(among(keys.c.id))
+    .order_by(keys.c.id)
+)
+_DIRECT_PERMISSIONS = (
+    select(key_permissions.c.key_id, permissions.c.slug)
+    .join(permissions, permissions.c.id == key_permissions.c.permission_id)
+    .where(among(key_permissions.c.key_id))
+    .where(permissions.c.deleted_at_ms.is_(None))
+)
+_PERMISSIONS_OF_ROLES = (
+    select(key_roles.c.key_id, permissions.c.slug)
+    .join(role_permissions, role_permissions.c.role_id == key_roles.c.role_id)
+    .join(permissions, permissions.c.id == role_permissions.c.permission_id)
+    .where(among(key_roles.c.key_id))
+)
+_PERMISSIONS = _DIRECT_PERMISSIONS.union(_PERMISSIONS_OF_ROLES)
+_ROLES = (
+    select(key_roles.c.key_id, roles.c.name)
+    .join(roles, roles.c.id == key_roles.c.role_id)
+    .where(among(key_roles.c.key_id))
+    .where(roles.c.deleted_at_ms.is_(None))
+)
+_ADD_KEYS = insert(keys)
 
 
 def add_keyspace(connection: Connection, keyspace_id: str, workspace_id: str, now_ms: int) -> None:
@@ -57,33 +125,21 @@ def add_api(connection: Connection, api: Api) -> None:
 
 def find_api(connection: Connection, workspace_id: str, api_id: str) -> Api | None:
     """The live API with that id."""
-    row = connection.execute(_live_apis(workspace_id).where(apis.c.id == api_id)).one_or_none()
+    row = connection.execute(_API_BY_ID, {"workspace_id": workspace_id, "api_id": api_id}).one_or_none()
     return None if row is None else _api(row)
 
 
 def find_api_of(connection: Connection, workspace_id: str, keyspace_id: str) -> Api | None:
     """The live API that has that keyspace."""
-    row = connection.execute(_live_apis(workspace_id).where(apis.c.keyspace_id == keyspace_id)).one_or_none()
+    asked = {"workspace_id": workspace_id, "keyspace_id": keyspace_id}
+    row = connection.execute(_API_BY_KEYSPACE, asked).one_or_none()
     return None if row is None else _api(row)
 
 
 def page_apis(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[tuple[Api, int]]:
     """Up to `limit` live APIs from id `cursor` on, each with the number of its live keys."""
-    count = (
-        select(func.count())
-        .select_from(keys)
-        .where(keys.c.keyspace_id == apis.c.keyspace_id)
-        .where(keys.c.deleted_at_ms.is_(None))
-        .scalar_subquery()
-        .label("key_count")
-    )
-    question = _live_apis(workspace_id).add_columns(count).where(apis.c.id >= cursor)
-    rows = connection.execute(question.order_by(apis.c.id).limit(limit))
+    rows = connection.execute(_PAGE_OF_APIS, {"workspace_id": workspace_id, "cursor": cursor, "most": limit})
     return [(_api(row), row.key_count) for row in rows]
-
-
-def _live_apis(workspace_id: str) -> Select[Any]:
-    return _API_COLUMNS.where(apis.c.workspace_id == workspace_id).where(apis.c.deleted_at_ms.is_(None))
 
 
 def update_api(connection: Connection, api: Api, values: Mapping[str, Any], now_ms: int) -> None:
@@ -107,7 +163,7 @@ def add_key(connection: Connection, key: Key) -> None:
 
 def add_keys(connection: Connection, fresh: Sequence[Key]) -> None:
     """Insert keys, at least one, as never used."""
-    connection.execute(insert(keys), [_row(key) for key in fresh])
+    connection.execute(_ADD_KEYS, [_row(key) for key in fresh])
     for start in range(0, len(fresh), _AT_ONCE):
         ids = [key.id for key in fresh[start : start + _AT_ONCE]]
         directory_store.add(connection, _entries(connection, ids))
@@ -120,12 +176,7 @@ def describe(connection: Connection, key_id: str) -> None:
 
 
 def _entries(connection: Connection, key_ids: Sequence[str]) -> list[directory_store.Entry]:
-    rows = connection.execute(
-        select(keys.c.id, keys.c.workspace_id, keys.c.name, keys.c.start, identities.c.external_id)
-        .outerjoin(identities, identities.c.id == keys.c.identity_id)
-        .where(keys.c.id.in_(key_ids))
-        .order_by(keys.c.id)
-    )
+    rows = connection.execute(_DESCRIBED, {"among": key_ids})
     return [
         directory_store.Entry(row.id, row.workspace_id, (row.id, row.name, row.start, row.external_id))
         for row in rows
@@ -155,14 +206,13 @@ def _row(key: Key) -> dict[str, Any]:
 
 def find_key(connection: Connection, workspace_id: str, key_id: str) -> Key | None:
     """The live key of a live API with that id; a root key is not found here."""
-    row = connection.execute(_live_keys(workspace_id).where(keys.c.id == key_id)).one_or_none()
+    row = connection.execute(_KEY_BY_ID, {"workspace_id": workspace_id, "key_id": key_id}).one_or_none()
     return None if row is None else _key(row)
 
 
 def find_key_by_digest(connection: Connection, workspace_id: str, digest: bytes) -> Key | None:
     """The live key of a live API with that digest; one that is pending migration has none yet."""
-    usable = _live_keys(workspace_id).where(keys.c.pending_migration_id.is_(None))
-    row = connection.execute(usable.where(keys.c.digest == digest)).one_or_none()
+    row = connection.execute(_KEY_BY_DIGEST, {"workspace_id": workspace_id, "digest": digest}).one_or_none()
     return None if row is None else _key(row)
 
 
@@ -176,23 +226,14 @@ def page_keys(
     limit: int,
 ) -> list[Key]:
     """Up to `limit` live keys of a keyspace from id `cursor` on."""
-    question = _live_keys(workspace_id).where(keys.c.keyspace_id == keyspace_id).where(keys.c.id >= cursor)
-    if external_id is not None:
-        identity = identities_store.find(connection, workspace_id, external_id, by_id=False)
-        if identity is None:
-            return []
-        question = question.where(keys.c.identity_id == identity.id)
-    return [_key(row) for row in connection.execute(question.order_by(keys.c.id).limit(limit))]
-
-
-def _live_keys(workspace_id: str) -> Select[Any]:
-    return (
-        select(keys, apis.c.id.label("api_id"))
-        .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
-        .where(keys.c.workspace_id == workspace_id)
-        .where(keys.c.deleted_at_ms.is_(None))
-        .where(apis.c.deleted_at_ms.is_(None))
-    )
+    asked = {"workspace_id": workspace_id, "keyspace_id": keyspace_id, "cursor": cursor, "most": limit}
+    if external_id is None:
+        return [_key(row) for row in connection.execute(_PAGE_OF_KEYS, asked)]
+    identity = identities_store.find(connection, workspace_id, external_id, by_id=False)
+    if identity is None:
+        return []
+    rows = connection.execute(_PAGE_OF_AN_IDENTITY, asked | {"identity_id": identity.id})
+    return [_key(row) for row in rows]
 
 
 def digest_is_taken(connection: Connection, digest: bytes) -> str | None:
@@ -203,9 +244,8 @@ def digest_is_taken(connection: Connection, digest: bytes) -> str | None:
 
 def update_key(connection: Connection, key_id: str, values: Mapping[str, Any], now_ms: int) -> None:
     """Change columns of a key."""
-    connection.execute(
-        update(keys).where(keys.c.id == key_id).values(dict(values) | {"updated_at_ms": now_ms})
-    )
+    changed = {**values, "updated_at_ms": now_ms}
+    connection.execute(updating(keys.c.id, changed), changed | {OF: key_id})
     if values.keys() & {"name", "start", "identity_id"}:
         describe(connection, key_id)
 
@@ -277,30 +317,12 @@ def copy_grants(connection: Connection, from_id: str, to_id: str) -> None:
 
 def permissions_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Slugs of each key, direct and through roles, sorted and without repeats."""
-    direct = (
-        select(key_permissions.c.key_id, permissions.c.slug)
-        .join(permissions, permissions.c.id == key_permissions.c.permission_id)
-        .where(key_permissions.c.key_id.in_(key_ids))
-        .where(permissions.c.deleted_at_ms.is_(None))
-    )
-    through_roles = (
-        select(key_roles.c.key_id, permissions.c.slug)
-        .join(role_permissions, role_permissions.c.role_id == key_roles.c.role_id)
-        .join(permissions, permissions.c.id == role_permissions.c.permission_id)
-        .where(key_roles.c.key_id.in_(key_ids))
-    )
-    return _grouped(connection.execute(direct.union(through_roles)))
+    return _grouped(connection.execute(_PERMISSIONS, {"among": key_ids}))
 
 
 def roles_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Names of the roles of each key, sorted."""
-    question = (
-        select(key_roles.c.key_id, roles.c.name)
-        .join(roles, roles.c.id == key_roles.c.role_id)
-        .where(key_roles.c.key_id.in_(key_ids))
-        .where(roles.c.deleted_at_ms.is_(None))
-    )
-    return _grouped(connection.execute(question))
+    return _grouped(connection.execute(_ROLES, {"among": key_ids}))
 
 
 def _grouped(rows: Iterable[Any]) -> dict[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select, updat
 from latchwork.domains.ratelimits.records import LimitRule, Namespace, Override
 from latchwork.domains.ratelimits.tables import limit_rules, namespaces, overrides
 from latchwork.kernel.ids import new_id
+from latchwork.kernel.sql.statements import among
 
 T = TypeVar("T")
 
@@ -26,17 +27,17 @@ rule_columns = (
     limit_rules.c.mode,
 )
 """What `rule_of` reads of a row, under names that leave those of other tables free."""
+_RULES = (
+    select(*rule_columns)
+    .where(among(limit_rules.c.subject_id))
+    .order_by(limit_rules.c.subject_id, limit_rules.c.name)
+)
 
 
 def rules_of(connection: Connection, subject_ids: Iterable[str]) -> dict[str, list[LimitRule]]:
     """The named limits of each subject (a key or an identity), by name."""
     found: dict[str, list[LimitRule]] = {}
-    rows = connection.execute(
-        select(*rule_columns)
-        .where(limit_rules.c.subject_id.in_(list(subject_ids)))
-        .order_by(limit_rules.c.subject_id, limit_rules.c.name)
-    )
-    for row in rows:
+    for row in connection.execute(_RULES, {"among": list(subject_ids)}):
         found.setdefault(row.rule_subject_id, []).append(rule_of(row))
     return found
 

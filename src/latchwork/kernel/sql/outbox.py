@@ -16,6 +16,8 @@ outbox = Table(
     Column("data", Json, nullable=False),
 )
 
+_TELL = insert(outbox)
+
 
 def tell(connection: Connection, *events: Event) -> None:
     """Write `events` with the unit of work that they tell of."""
@@ -23,7 +25,7 @@ def tell(connection: Connection, *events: Event) -> None:
         {"id": e.id, "workspace_id": e.workspace_id, "name": e.name, "time_ms": e.time_ms, "data": e.data}
         for e in events
     ]
-    connection.execute(insert(outbox), rows)
+    connection.execute(_TELL, rows)
 
 
 def waiting(connection: Connection, limit: int) -> list[tuple[int, Event]]:
