@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _COUNTED_MS = 3 * 365 * 86_400_000
+ROW_GROUP = 122_880
+"""So many events DuckDB compresses together. Batches of a multiple of it are written once; what is freed by a
+checkpoint can be used by the next batch, and without one the file would grow by half."""
 _CONFIG = {
     "threads": "1",
     "memory_limit": "256MB",
@@ -62,9 +65,14 @@ class DuckDbAnalytics:
             connection.execute("COMMIT")
         except BaseException as error:
             connection.execute("ROLLBACK")
-            if isinstance(error, duckdb.DataError | duckdb.InvalidInputException):
+            if isinstance(
+                error, duckdb.DataError | duckdb.InvalidInputException | duckdb.ConstraintException
+            ):
                 raise BadBatch(str(error)) from error
             raise
+        if batch.events >= ROW_GROUP:
+            with suppress(duckdb.TransactionException):  # while somebody reads; the next one will do
+                connection.execute("CHECKPOINT")
 
     def forget(self, waiting: Sequence[str]) -> None:
         """Forget the names of all batches that cannot come again."""

@@ -41,41 +41,38 @@ _KNOWN_TAGSETS = f"""
 CREATE TEMP TABLE known_tagsets AS
 SELECT local, tagsets.number FROM ({_TAGS}) AS new JOIN tagsets USING (tags)
 """  # noqa: S608
-_OUTCOMES = """
-(SELECT number, enum_range(NULL::outcome)[number + 1]::outcome AS outcome
- FROM range(len(enum_range(NULL::outcome))) AS numbered(number)) AS outcomes
-"""
+# Numbers are looked up in lists, not joined: of a join DuckDB, which cannot know how many events there are,
+# would put the events on the wrong side.
+_SPACE = "(SELECT list(space ORDER BY local) FROM known_subjects)[subject + 1]"
+_OUTCOME = "(SELECT list(outcome ORDER BY number) FROM outcomes)[outcome + 1]"
 _VERIFICATIONS = f"""
 INSERT INTO verifications
-SELECT time, subject.space, subject.number, outcomes.outcome, tagset.number, spent_credits,
-  least(latency_us, 2147483647), request_id
-FROM new_verifications AS event
-JOIN known_subjects AS subject ON subject.local = event.subject
-JOIN known_tagsets AS tagset ON tagset.local = event.tags
-JOIN {_OUTCOMES} ON outcomes.number = event.outcome
+SELECT time, {_SPACE}, (SELECT list(number ORDER BY local) FROM known_subjects)[subject + 1], {_OUTCOME},
+  (SELECT list(number ORDER BY local) FROM known_tagsets)[tags + 1],
+  spent_credits, least(latency_us, 2147483647), request_id
+FROM new_verifications
 """  # noqa: S608
 _HOURS = f"""
 MERGE INTO hours USING (
-  SELECT counted.time, subject.space, outcomes.outcome, sum(counted.verifications)::BIGINT AS verifications,
-    sum(counted.spent_credits)::BIGINT AS spent_credits
-  FROM (SELECT subject, outcome, time - time % 3600000 AS time, count(*) AS verifications,
-          sum(spent_credits) AS spent_credits
-        FROM new_verifications GROUP BY ALL) AS counted
-  JOIN known_subjects AS subject ON subject.local = counted.subject
-  JOIN {_OUTCOMES} ON outcomes.number = counted.outcome
-  GROUP BY ALL) AS new
+  SELECT time - time % 3600000 AS time, {_SPACE} AS space, {_OUTCOME} AS outcome, count(*) AS verifications,
+    sum(spent_credits)::BIGINT AS spent_credits
+  FROM new_verifications GROUP BY ALL) AS new
 ON hours.time = new.time AND hours.space = new.space AND hours.outcome = new.outcome
 WHEN MATCHED THEN UPDATE SET verifications = hours.verifications + new.verifications,
   spent_credits = hours.spent_credits + new.spent_credits
 WHEN NOT MATCHED THEN INSERT
 """  # noqa: S608
+_KNOWN_NAMESPACES = """
+CREATE TEMP TABLE known_namespaces AS
+SELECT new.number AS local, spaces.number
+FROM new_namespaces AS new
+JOIN spaces ON spaces.workspace_id = new.workspace_id AND spaces.space_id = new.namespace_id
+"""
 _LIMITS = """
 INSERT INTO limits
-SELECT time, spaces.number, identifier, passed <> 0, least(latency_us, 2147483647), override_id,
-  event."limit", remaining, reset_at, tokens, request_id
-FROM new_limits AS event
-JOIN new_namespaces AS namespace ON namespace.number = event.namespace
-JOIN spaces ON spaces.workspace_id = namespace.workspace_id AND spaces.space_id = namespace.namespace_id
+SELECT time, (SELECT list(number ORDER BY local) FROM known_namespaces)[namespace + 1], identifier, passed <> 0,
+  least(latency_us, 2147483647), override_id, "limit", remaining, reset_at, tokens, request_id
+FROM new_limits
 """
 _STEPS = {
     "verifications": (
@@ -88,7 +85,7 @@ _STEPS = {
         "DROP TABLE known_subjects",
         "DROP TABLE known_tagsets",
     ),
-    "limits": (_LIMITS,),
+    "limits": (_KNOWN_NAMESPACES, _LIMITS, "DROP TABLE known_namespaces"),
 }
 
 

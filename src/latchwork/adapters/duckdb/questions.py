@@ -71,16 +71,23 @@ def _by_hours(question: VerificationsQuestion, space: int) -> tuple[str, list[An
 
 
 def _by_events(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:
-    columns, joins = ["time", "outcome", "1 AS verifications"], ""
+    """Counts by number of key and of tags, to which their names are joined afterwards: there are fewer of them."""
+    counted, named, joins = ["outcome", "count(*) AS verifications"], ["outcome", "verifications"], ""
+    if question.bucket is not None:
+        counted.append(f"{_TIMES[question.bucket]} AS time")
+        named.append("time")
     if question.group_by & {"key", "identity"}:
-        columns += ["key_id", "identity_id", "external_id"]
-        joins += " JOIN subjects ON subjects.number = verifications.subject"
+        counted.append("subject")
+        named += ["key_id", "identity_id", "external_id"]
+        joins += " JOIN subjects ON subjects.number = counted.subject"
     if question.group_by & {"tag", "tags"}:
+        counted.append("tags")
         one = "tag" in question.group_by
-        columns.append("unnest(list_distinct(held.tags)) AS tag" if one else "list_sort(held.tags) AS tags")
-        joins += " JOIN tagsets AS held ON held.number = verifications.tags"
+        named.append("unnest(list_distinct(held.tags)) AS tag" if one else "list_sort(held.tags) AS tags")
+        joins += " JOIN tagsets AS held ON held.number = counted.tags"
     where, parameters = _conditions(question, space)
-    return f"SELECT {', '.join(columns)} FROM verifications{joins} WHERE {where}", parameters  # noqa: S608
+    source = f"SELECT {', '.join(counted)} FROM verifications WHERE {where} GROUP BY ALL"  # noqa: S608
+    return f"SELECT {', '.join(named)} FROM ({source}) AS counted{joins}", parameters  # noqa: S608
 
 
 def _conditions(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:

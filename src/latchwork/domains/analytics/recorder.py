@@ -12,7 +12,7 @@ from latchwork.domains.analytics.spool import Spool
 
 TICK_S = 0.1
 _SLICE = 1_000  # rows turned into columns at once: half a millisecond in which nothing else is answered
-_BATCH_EVENTS = 250_000  # two row groups of DuckDB, which it then writes once and not twice
+_BATCH_EVENTS = 245_760  # two row groups of DuckDB exactly, which it then writes once and not twice
 _BATCH_BYTES = 32 * 1024 * 1024
 _BATCH_S = 60.0
 
@@ -76,9 +76,17 @@ class Recorder:
         async with self._turn:
             self._trim()
             while self.buffered:
-                await self._append(_taken(self.verifications), _taken(self.ratelimits))
-            if self._draft.events and (seal or self._is_ripe()):
+                await self._append(*self._slice())
+                if self._is_ripe():
+                    await self._seal()
+            if self._is_ripe() or (seal and self._draft.events):
                 await self._seal()
+
+    def _slice(self) -> tuple[list[Row], list[Row]]:
+        """The next events, so many that the batch ends where it should."""
+        verifications = _taken(self.verifications, min(_SLICE, _BATCH_EVENTS - self._draft.events))
+        room = min(_SLICE, _BATCH_EVENTS - self._draft.events - len(verifications))
+        return verifications, _taken(self.ratelimits, room)
 
     async def _append(self, verifications: list[Row], limits: list[Row]) -> None:
         if not self._draft.events:
@@ -106,6 +114,8 @@ class Recorder:
     def _is_ripe(self) -> bool:
         draft = self._draft
         age_s = asyncio.get_running_loop().time() - self._begun_s
+        if not draft.events:
+            return False
         return draft.events >= _BATCH_EVENTS or draft.size_bytes >= _BATCH_BYTES or age_s >= _BATCH_S
 
     async def _away(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -122,7 +132,7 @@ class Recorder:
             del buffer[self._most :]
 
 
-def _taken(buffer: list[Row]) -> list[Row]:
-    taken = buffer[:_SLICE]
-    del buffer[:_SLICE]
+def _taken(buffer: list[Row], most: int) -> list[Row]:
+    taken = buffer[:most]
+    del buffer[:most]
     return taken
