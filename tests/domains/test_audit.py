@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, text, update
 
 from latchwork.domains import audit
 from latchwork.domains.audit.tables import audit_log
@@ -31,6 +31,25 @@ async def _filled(database: Database) -> str:
 async def test_an_untouched_chain_holds(database: Database) -> None:
     workspace_id = await _filled(database)
     assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+
+
+@pytest.mark.parametrize("deed", ["UPDATE audit_log SET display = 'x'", "DELETE FROM audit_log"])
+async def test_the_database_itself_refuses_to_change_the_log(database: Database, deed: str) -> None:
+    workspace_id = await _filled(database)
+    with pytest.raises(Exception) as refused:
+        await database.write(lambda c: c.execute(text(deed)))
+    assert "can only grow" in f"{refused.value} {getattr(refused.value, 'private', '')}"
+    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+    assert await database.read(lambda c: len(c.execute(audit_log.select()).all())) == ROWS
+
+
+def _unguard(connection: Connection) -> None:
+    """As somebody does who owns the database."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER ALL"))
+        return
+    for deed in ("update", "delete"):
+        connection.execute(text(f"DROP TRIGGER audit_log_no_{deed}"))
 
 
 def _change(connection: Connection, seq: int) -> None:
@@ -62,5 +81,6 @@ async def test_tampering_is_found(
     database: Database, tamper: Callable[[Connection, int], None], seq: int
 ) -> None:
     workspace_id = await _filled(database)
+    await database.write(_unguard)
     await database.write(lambda c: tamper(c, seq))
     assert await database.read(lambda c: audit.first_break(c, workspace_id)) is not None

@@ -17,10 +17,11 @@ from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.jobs import Jobs, Runner
-from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.keys import Apis, Keys
 from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
+from latchwork.domains.root_keys import RootKeys
 from latchwork.domains.verification import (
     Callers,
     CallerSnapshot,
@@ -133,7 +134,7 @@ def _assemble(
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,
-        root_keys=RootKeys(db, clock, invalidations),
+        root_keys=RootKeys(db, clock, invalidations, last_use),
         allowances=Allowances(db, clock, invalidations, ledger),
         migrations=Migrations(db, clock, invalidations, vault, jobs, KeyQueue(clock, invalidations)),
         identities=Identities(db, clock, invalidations, ledger),
@@ -143,7 +144,7 @@ def _assemble(
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         namespaces=Administration(db, clock, invalidations, namespaces, counters),
-        callers=Callers(callers, counters, clock),
+        callers=Callers(callers, counters, clock, analytics.uses),
         verifier=verifier,
         explainer=Explainer(verifier, db),
         analytics=analytics,

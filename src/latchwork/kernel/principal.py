@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from latchwork.kernel.faults import InsufficientPermissions
+from latchwork.kernel.urns import EVERYTHING
 
-EVERYTHING = "*"
+__all__ = ["EVERYTHING", "Principal", "lacking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,8 @@ class Principal:
     """The caller of one request: a root key of one workspace.
 
     `subject_id` and `subject_name` name the key for the audit log. `permissions` are tuples such as
-    `api.*.create_key`; `*` alone grants everything in the workspace. `requests_per_minute` is the
-    workspace's quota of calls, `None` where it has none.
+    `api.*.create_key`, those that its URNs mean among them (see `urns.expanded`); `*` alone grants everything
+    in the workspace. `requests_per_minute` is the workspace's quota of calls, `None` where it has none.
     """
 
     workspace_id: str
@@ -27,18 +28,29 @@ class Principal:
     expires_ms: int | None = None
     requests_per_minute: int | None = None
 
-    def may(self, resource: str, resource_id: str, action: str) -> bool:
-        """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`."""
+    def may(self, resource: str, resource_id: str, action: str, part: str | None = None) -> bool:
+        """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`.
+
+        `part` is the id of the one thing within the resource that is concerned, such as a key of an API:
+        a URN may grant the action for it alone.
+        """
         held = self.permissions
         return (
             EVERYTHING in held
             or f"{resource}.*.{action}" in held
             or (resource_id != "*" and f"{resource}.{resource_id}.{action}" in held)
+            or (
+                part is not None
+                and (
+                    f"{resource}.*/{part}.{action}" in held
+                    or f"{resource}.{resource_id}/{part}.{action}" in held
+                )
+            )
         )
 
-    def must(self, resource: str, resource_id: str, action: str) -> None:
+    def must(self, resource: str, resource_id: str, action: str, part: str | None = None) -> None:
         """Raise `InsufficientPermissions`, naming what would do, unless `may` says yes."""
-        if not self.may(resource, resource_id, action):
+        if not self.may(resource, resource_id, action, part):
             raise InsufficientPermissions(lacking(resource, resource_id, action))
 
 

@@ -21,6 +21,8 @@ audit_log = Table(
     Column("previous_digest", Digest, nullable=False),
     Column("digest", Digest, nullable=False),
     Index("ix_audit_log_workspace_id_time_ms", "workspace_id", "time_ms"),
+    Index("ix_audit_log_workspace_id_correlation_id", "workspace_id", "correlation_id"),
+    Index("ix_audit_log_workspace_id_event", "workspace_id", "event"),
 )
 
 audit_heads = Table(

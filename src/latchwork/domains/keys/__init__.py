@@ -1,4 +1,4 @@
-"""APIs, their keyspaces and the keys in them; root keys are keys too, in a keyspace of the operator's.
+"""APIs, their keyspaces and the keys in them.
 
 A key's text is shown once and only its SHA-256 is stored; that of a recoverable key also encrypted.
 """
@@ -15,7 +15,6 @@ from latchwork.domains.keys.records import (
     Minted,
     NewKey,
 )
-from latchwork.domains.keys.root_keys import RootKeys
 from latchwork.domains.keys.rules import networks
 from latchwork.domains.keys.service import Keys
 
@@ -33,6 +32,5 @@ __all__ = [
     "Keys",
     "Minted",
     "NewKey",
-    "RootKeys",
     "networks",
 ]

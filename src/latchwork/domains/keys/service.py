@@ -87,7 +87,7 @@ class Keys:
 
         def question(connection: Connection) -> KeyView:
             found = store.find_key_by_digest(connection, who.workspace_id, digest)
-            if found is None or not who.may("api", found.api_id or "", "read_key"):
+            if found is None or not who.may("api", found.api_id or "", "read_key", found.id):
                 raise KeyNotFound
             return _view(connection, found)
 
@@ -269,7 +269,7 @@ class Keys:
 
 
 def _must(who: Principal, key: Key, action: str) -> None:
-    who.must("api", key.api_id or "*", action)
+    who.must("api", key.api_id or "*", action, key.id)
 
 
 def _api(connection: Connection, who: Principal, api_id: str) -> Api:

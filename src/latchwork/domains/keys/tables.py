@@ -71,6 +71,7 @@ keys = Table(
     Column("lineage_id", Id, nullable=False),
     Column("digest", Digest, nullable=False, unique=True),  # SHA-256 of the whole key
     Column("start", Id, nullable=False),
+    Column("ending", Id),  # kept of root keys only
     Column("name", Words),
     Column("identity_id", Id, ForeignKey("identities.id")),
     Column("meta", Json),

@@ -29,10 +29,18 @@ class Quota:
 class Callers:
     """Authenticates root keys and holds workspaces to their quota of calls."""
 
-    def __init__(self, cache: SnapshotCache[CallerSnapshot], counters: Counters, clock: Clock) -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache[CallerSnapshot],
+        counters: Counters,
+        clock: Clock,
+        uses: dict[str, int],
+    ) -> None:
+        """`uses` is where it notes when each root key was last used, in ms by id."""
         self.cache = cache
         self._counters = counters
         self._clock = clock
+        self._used = uses
 
     def known(self, token: bytes, now_ms: int) -> CallerSnapshot | None:
         """The caller whose root key has this digest, if memory alone says that nothing at all is in the way.
@@ -42,6 +50,7 @@ class Callers:
         caller = self.cache.found.get(token)
         if caller is None or now_ms > caller.until_ms or not caller.scope.live:
             return None
+        self._used[caller.key_id] = now_ms
         return caller
 
     async def authenticate(self, token: bytes) -> CallerSnapshot:
@@ -51,12 +60,14 @@ class Callers:
             raise Unauthorized
         if not caller.enabled:
             raise CallerDisabled
-        if caller.expires_ms is not None and caller.expires_ms < self._clock.now_ms():
+        now_ms = self._clock.now_ms()
+        if caller.expires_ms is not None and caller.expires_ms <= now_ms:
             raise CallerExpired
         if caller.workspace_enabled is None:
             raise WorkspaceNotFound
         if not caller.workspace_enabled:
             raise WorkspaceDisabled
+        self._used[caller.key_id] = now_ms
         return caller
 
     def charge(self, who: Principal) -> Quota | None:

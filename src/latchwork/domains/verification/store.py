@@ -11,6 +11,7 @@ from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
 from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rule_columns, rule_of
 from latchwork.domains.ratelimits.tables import limit_rules
+from latchwork.domains.root_keys import store as root_keys_store
 from latchwork.domains.verification.checks import concerning
 from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.snapshots import (
@@ -171,11 +172,12 @@ def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
     caller.workspace_id = row.for_workspace_id
     caller.workspace_enabled = row.target_enabled
     caller.requests_per_minute = row.api_requests_per_minute
-    caller.permissions = frozenset(permissions_of(connection, [row.id]).get(row.id, ()))
+    held = root_keys_store.permissions_of(connection, [row.id]).get(row.id, ())
+    caller.permissions = root_keys_store.effective(connection, caller.workspace_id, held)
     grant = Grant.of(caller.workspace_id, caller.permissions)
     caller.verifies_all, caller.verifies_apis = grant.verifies_all, grant.verifies_apis
     in_the_way = not caller.enabled or not caller.workspace_enabled or caller.requests_per_minute is not None
-    caller.until_ms = -1 if in_the_way else _NEVER_MS if caller.expires_ms is None else caller.expires_ms
+    caller.until_ms = -1 if in_the_way else _NEVER_MS if caller.expires_ms is None else caller.expires_ms - 1
     return caller
 
 

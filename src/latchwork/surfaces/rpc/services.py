@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Allowances, Identities
-from latchwork.domains.keys import Apis, Keys, RootKeys
+from latchwork.domains.keys import Apis, Keys
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
+from latchwork.domains.root_keys import RootKeys
 from latchwork.domains.verification import Callers, Explainer, Verifier
 from latchwork.kernel.clock import Clock
 from latchwork.surfaces.rpc.procedures import Call

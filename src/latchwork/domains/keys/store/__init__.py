@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, literal, select, update
 
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import store as directory_store
@@ -310,14 +310,3 @@ def _key(row: Row[Any]) -> Key:
         pending_migration_id=row.pending_migration_id,
         byte_length=row.byte_length,
     )
-
-
-def count_root_keys(connection: Connection, workspace_id: str) -> int:
-    """How many live root keys act in the workspace."""
-    question = (
-        select(func.count())
-        .select_from(keys)
-        .where(keys.c.for_workspace_id == workspace_id)
-        .where(keys.c.deleted_at_ms.is_(None))
-    )
-    return connection.execute(question).scalar_one()
