@@ -12,12 +12,12 @@ from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.credits import Ledger
+from latchwork.domains.credits import Holds, Ledger
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.jobs import Jobs, Runner
-from latchwork.domains.keys import Apis, Keys
+from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
@@ -61,6 +61,7 @@ class Platform:
     workspaces: Workspaces
     services: Services
     ledger: Ledger
+    holds: Holds
     analytics: Analytics
     vault: Vault
     runner: Runner
@@ -83,6 +84,9 @@ async def opened(
         ledger = Ledger(db)
         await ledger.open()
         stack.push_async_callback(ledger.close)
+        holds = Holds(db, ledger, clock)
+        await holds.open()
+        stack.push_async_callback(holds.close)
         analytics = analytics_of(settings.analytics, directory, clock)
         last_use = LastUse(db, analytics)
         last_use.start()
@@ -93,7 +97,7 @@ async def opened(
         announcements.start()
         stack.push_async_callback(announcements.stop)
         vault = Vault(db, clock, keyring)
-        platform = _assemble(settings, db, clock, ledger, analytics, last_use=last_use, vault=vault)
+        platform = _assemble(settings, db, clock, ledger, holds, analytics, last_use=last_use, vault=vault)
         await platform.workspaces.ensure_operator()
         if at_work:
             platform.runner.start()
@@ -116,6 +120,7 @@ def _assemble(
     db: Database,
     clock: Clock,
     ledger: Ledger,
+    holds: Holds,
     analytics: Analytics,
     *,
     last_use: LastUse,
@@ -135,6 +140,7 @@ def _assemble(
         apis=Apis(db, clock, invalidations),
         keys=managed,
         root_keys=RootKeys(db, clock, invalidations, last_use),
+        reservations=Reservations(db, holds),
         allowances=Allowances(db, clock, invalidations, ledger),
         migrations=Migrations(db, clock, invalidations, vault, jobs, KeyQueue(clock, invalidations)),
         identities=Identities(db, clock, invalidations, ledger),
@@ -156,7 +162,8 @@ def _assemble(
     )
     runner = Runner(db, clock, [services.migrations.queue])
     jobs.on_wake(runner.wake)
-    return Platform(settings, db, clock, Workspaces(db, clock), services, ledger, analytics, vault, runner)
+    workspaces = Workspaces(db, clock)
+    return Platform(settings, db, clock, workspaces, services, ledger, holds, analytics, vault, runner)
 
 
 def _key_loader(

@@ -21,6 +21,7 @@ from latchwork.surfaces.reference import Reference, ReferenceDocument
 from latchwork.surfaces.rpc import (
     analytics,
     apis,
+    credits,
     identity_credits,
     key_access,
     liveness,
@@ -40,6 +41,7 @@ FAMILIES = (
     offers.family,  # the family `migrations`, complete
     key_access.family,  # the family `keys`, complete
     permissions.family,
+    credits.family,
     identity_credits.family,  # the family `identities`, complete
     namespaces.family,  # the family `ratelimit`, complete
     analytics.family,

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from latchwork.domains.credits import Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
+from latchwork.domains.credits.rules import MOST
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
@@ -168,4 +169,40 @@ async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(
         )
         bench.ledger.put(SUBJECT, None)
     assert (await bench.holds.release(bench.who, hold.id)).remaining is None
+    await bench.ledger.close()
+
+
+async def test_a_hold_of_two_takes_from_both_or_from_neither(bench: Bench) -> None:
+    other = "id_1"
+    await bench.database.write(lambda c: store.open_balance(c, bench.who.workspace_id, other, 40))
+    with pytest.raises(TooFewCredits):
+        await bench.holds.reserve(bench.who, SUBJECT, 41, 1_000, with_id=other)
+    assert (await bench.ledger.settled(SUBJECT), await bench.ledger.settled(other)) == (100, 40)
+    reserved = await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000, with_id=other)
+    assert (reserved.remaining, set(reserved.hold.payers)) == (10, {SUBJECT, other})
+    settlement = await bench.holds.commit(bench.who, reserved.hold.id, 12)
+    assert (settlement.spent, settlement.released, settlement.remaining) == (12, 18, 28)
+    assert (bench.ledger.available(SUBJECT), bench.ledger.available(other)) == (88, 28)
+    await bench.ledger.close()
+
+
+async def test_what_is_given_back_does_not_rise_beyond_the_highest_balance(bench: Bench) -> None:
+    hold = (await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)).hold
+    async with bench.ledger.rewriting(SUBJECT) as unfolded:
+        change = Change(remaining=MOST - 1)
+        await bench.database.write(
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change)
+        )
+        bench.ledger.put(SUBJECT, MOST - 1)
+    assert (await bench.holds.release(bench.who, hold.id)).remaining == MOST
+    await bench.ledger.close()
+
+
+async def test_closing_in_the_moment_of_a_reservation_ends_the_keeping(bench: Bench) -> None:
+    await bench.holds.open()
+    await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)
+    closing = asyncio.ensure_future(bench.holds.close())
+    for _ in range(50):
+        await bench.database.read(lambda _connection: None)
+    assert closing.done()
     await bench.ledger.close()

@@ -51,7 +51,8 @@ class Folding:
         """Fold whenever it is time, for ever, and call `before` each time."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._journal.full.wait(), self._every_s)
+                async with asyncio.timeout(self._every_s):
+                    await self._journal.full.wait()
             try:
                 await before()
                 await self.fold()

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from latchwork.domains.credits import rules, store
@@ -13,7 +15,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import BadRequest, Fault
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import Connection, Database
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 500
@@ -49,24 +51,29 @@ class Holds:
                 await self._keeping
             self._keeping = None
 
-    async def reserve(self, who: Principal, subject_id: str, amount: int, ttl_ms: int) -> Reservation:
-        """Set `amount` aside for `ttl_ms`.
+    async def reserve(
+        self, who: Principal, subject_id: str, amount: int, ttl_ms: int, *, with_id: str | None = None
+    ) -> Reservation:
+        """Set `amount` aside for `ttl_ms`, from the subject and from `with_id` together or from neither.
 
-        Raises `TooFewCredits`, and `BadRequest` for a size or time out of bounds or an unlimited subject.
+        One without a balance is unlimited and does not pay. Raises `TooFewCredits`, and `BadRequest` for a
+        size or time out of bounds or where nobody pays.
         """
         rules.check_hold(amount, ttl_ms)
-        held = Hold(new_id("res"), who.workspace_id, subject_id, amount, self._clock.now_ms() + ttl_ms)
-        async with self._ledger.rewriting(subject_id) as unfolded:
-            rest = await self._database.write(partial(store.hold, held=held, unfolded=unfolded))
-            if rest is not None and rest >= 0:
-                self._ledger.put(subject_id, rest)
-        if rest is None:
+        asked = {subject_id} if with_id is None else {subject_id, with_id}
+        held = Hold(new_id("res"), who.workspace_id, subject_id, (), amount, self._clock.now_ms() + ttl_ms)
+        async with self._ledger.rewriting_all(asked) as unfolded:
+            held, rests = await self._database.write(partial(_hold, held=held, unfolded=unfolded))
+            if rests is not None:
+                for payer, rest in rests.items():
+                    self._ledger.put(payer, rest)
+        if not held.payers:
             raise BadRequest("There is nothing to reserve: the credits are unlimited.")
-        if rest < 0:
+        if rests is None:
             raise TooFewCredits
         if self._next_ms is None or held.expires_ms < self._next_ms:
             self._sooner.set()
-        return Reservation(held, rest)
+        return Reservation(held, min(rests.values()))
 
     async def find(self, who: Principal, hold_id: str) -> Hold:
         """The hold, as long as it stands; raises `HoldNotFound`."""
@@ -98,13 +105,15 @@ class Holds:
         self._next_ms = await self._database.read(store.next_expiry)
 
     async def _settle(self, held: Hold, spent: int) -> Settlement:
-        async with self._ledger.rewriting(held.subject_id) as unfolded:
-            ended, stored = await self._database.write(partial(store.settle, held=held, spent=spent))
-            if ended:
-                remaining = None if stored is None else stored - unfolded
-                self._ledger.put(held.subject_id, remaining)
-        if not ended:
+        async with self._ledger.rewriting_all(held.payers) as unfolded:
+            unit = partial(store.settle, held=held, spent=spent, unfolded=unfolded)
+            rests = await self._database.write(unit)
+            if rests is not None:
+                for payer in held.payers:
+                    self._ledger.put(payer, rests.get(payer))
+        if rests is None:
             raise HoldNotFound
+        remaining = min(rests.values(), default=None)
         return Settlement(held.subject_id, spent, held.amount - spent, remaining)
 
     async def _keep(self) -> None:
@@ -119,9 +128,18 @@ class Holds:
                 await asyncio.sleep(_PATIENCE_S)
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._sooner.wait(), self._wait_ms() / 1000)
+                async with asyncio.timeout(self._wait_ms() / 1000):
+                    await self._sooner.wait()
 
     def _wait_ms(self) -> int:
         if self._next_ms is None:
             return _LONGEST_WAIT_MS
         return min(max(1, self._next_ms - self._clock.now_ms()), _LONGEST_WAIT_MS)
+
+
+def _hold(
+    connection: Connection, held: Hold, unfolded: Mapping[str, int]
+) -> tuple[Hold, dict[str, int] | None]:
+    """Set aside from those subjects that have a balance: the hold with who pays, and what they have left."""
+    held = replace(held, payers=store.metered(connection, held.workspace_id, unfolded))
+    return held, store.hold(connection, held, unfolded) if held.payers else None

@@ -1,8 +1,8 @@
 """The ledger: balances in memory, spent without waiting, durable before anybody is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from itertools import islice
 from weakref import WeakValueDictionary
@@ -214,6 +214,13 @@ class Ledger:
                 parked.known = known or parked.put
             finally:
                 self._unpark(subject_id, parked)
+
+    @asynccontextmanager
+    async def rewriting_all(self, subject_ids: Iterable[str]) -> AsyncIterator[dict[str, int]]:
+        """`rewriting` of several subjects at once; yields the unfolded amount of each."""
+        async with AsyncExitStack() as stack:
+            in_order = sorted(subject_ids)
+            yield {each: await stack.enter_async_context(self.rewriting(each)) for each in in_order}
 
     def put(self, subject_id: str, remaining: int | None) -> None:
         """Within `rewriting`, after the commit: what the subject has now, `None` for unlimited."""

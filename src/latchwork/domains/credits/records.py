@@ -43,18 +43,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Credits set aside for work whose cost is not yet known; they return by themselves at `expires_ms`."""
+    """Credits set aside for work whose cost is not yet known; they return by themselves at `expires_ms`.
+
+    It is for `subject_id`; `amount` was taken from each of the `payers`.
+    """
 
     id: str
     workspace_id: str
     subject_id: str
+    payers: tuple[str, ...]
     amount: int
     expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A fresh hold and what is left beside it."""
+    """A fresh hold and what is left beside it, of whichever payer has less."""
 
     hold: Hold
     remaining: int
@@ -62,7 +66,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a hold ended: `spent` and `released` add up to it; `remaining` of `None` means unlimited."""
+    """How a hold ended: `spent` and `released` add up to it; `remaining` as in `Reservation`, `None` if unlimited."""
 
     subject_id: str
     spent: int

@@ -108,14 +108,13 @@ def rewrite(
 
 
 def close_balance(connection: Connection, subject_id: str) -> None:
-    """Remove what a deleted subject leaves: its balance and its holds."""
+    """Remove a deleted subject's balance; its holds end at their time, for those who pay with it."""
     close_balances(connection, [subject_id])
 
 
 def close_balances(connection: Connection, subject_ids: Sequence[str]) -> None:
     """The same for many subjects."""
     connection.execute(delete(balances).where(balances.c.subject_id.in_(subject_ids)))
-    connection.execute(delete(holds).where(holds.c.subject_id.in_(subject_ids)))
 
 
 def _columns(balance: Balance, unfolded: int) -> dict[str, int | None]:
@@ -181,28 +180,37 @@ def _batches(items: Iterable[tuple[str, int]]) -> Iterator[dict[str, int]]:
 # Holds
 
 
-def hold(connection: Connection, held: Hold, unfolded: int) -> int | None:
-    """Set credits aside; the available rest, `None` if the subject is unlimited, negative if too few.
+def hold(connection: Connection, held: Hold, unfolded: Mapping[str, int]) -> dict[str, int] | None:
+    """Set credits aside from all who pay; what each has available then. `Ledger.rewriting` gave `unfolded`.
 
-    Without enough credits nothing is written.
+    `None` if one of them has too few: nothing is written.
     """
-    mine = (balances.c.subject_id == held.subject_id, balances.c.workspace_id == held.workspace_id)
-    remaining: int | None = connection.execute(select(balances.c.remaining).where(*mine)).scalar()
-    if remaining is None:
+    rests = {
+        payer: _available(connection, held.workspace_id, payer, unfolded[payer]) - held.amount
+        for payer in held.payers
+    }
+    if min(rests.values()) < 0:
         return None
-    rest = remaining - unfolded - held.amount
-    if rest < 0:
-        return rest
-    _add(connection, held.subject_id, -held.amount)
+    for payer, rest in rests.items():
+        _set_available(connection, payer, rest, unfolded[payer])
     row = {
         "id": held.id,
         "workspace_id": held.workspace_id,
         "subject_id": held.subject_id,
+        "payer_id": held.payers[0],
+        "other_payer_id": held.payers[1] if len(held.payers) == 2 else None,
         "amount": held.amount,
         "expires_at_ms": held.expires_ms,
     }
     connection.execute(insert(holds), row)
-    return rest
+    return rests
+
+
+def metered(connection: Connection, workspace_id: str, subject_ids: Iterable[str]) -> tuple[str, ...]:
+    """Those of the subjects that have a balance, in the order of their ids."""
+    mine = (balances.c.subject_id.in_(list(subject_ids)), balances.c.workspace_id == workspace_id)
+    question = select(balances.c.subject_id).where(*mine).order_by(balances.c.subject_id)
+    return tuple(connection.execute(question).scalars())
 
 
 def find_hold(connection: Connection, workspace_id: str, hold_id: str) -> Hold | None:
@@ -212,13 +220,22 @@ def find_hold(connection: Connection, workspace_id: str, hold_id: str) -> Hold |
     return None if row is None else _hold(row)
 
 
-def settle(connection: Connection, held: Hold, spent: int) -> tuple[bool, int | None]:
-    """End a hold, giving back all but `spent` of it: whether it stood, and the stored remaining credits."""
+def settle(
+    connection: Connection, held: Hold, spent: int, unfolded: Mapping[str, int]
+) -> dict[str, int] | None:
+    """End a hold, giving back all but `spent` of it; what each payer that still has a balance has available.
+
+    `None` if it does not stand any more. No balance rises beyond the highest there may be.
+    """
     mine = (holds.c.id == held.id, holds.c.workspace_id == held.workspace_id)
-    ended = bool(connection.execute(delete(holds).where(*mine)).rowcount)
-    if ended:
-        _add(connection, held.subject_id, held.amount - spent)
-    return ended, stored(connection, held.subject_id)
+    if not connection.execute(delete(holds).where(*mine)).rowcount:
+        return None
+    rests: dict[str, int] = {}
+    for payer in metered(connection, held.workspace_id, held.payers):
+        available = _available(connection, held.workspace_id, payer, unfolded[payer])
+        rests[payer] = min(rules.MOST, available + held.amount - spent)
+        _set_available(connection, payer, rests[payer], unfolded[payer])
+    return rests
 
 
 def expired(connection: Connection, now_ms: int, limit: int) -> list[Hold]:
@@ -233,10 +250,17 @@ def next_expiry(connection: Connection) -> int | None:
     return expiry
 
 
-def _add(connection: Connection, subject_id: str, amount: int) -> None:
+def _available(connection: Connection, workspace_id: str, subject_id: str, unfolded: int) -> int:
+    mine = (balances.c.subject_id == subject_id, balances.c.workspace_id == workspace_id)
+    remaining: int = connection.execute(select(balances.c.remaining).where(*mine)).scalar_one()
+    return remaining - unfolded
+
+
+def _set_available(connection: Connection, subject_id: str, available: int, unfolded: int) -> None:
     row = update(balances).where(balances.c.subject_id == subject_id)
-    connection.execute(row.values(remaining=balances.c.remaining + amount))
+    connection.execute(row.values(remaining=available + unfolded))
 
 
 def _hold(row: Row[Any]) -> Hold:
-    return Hold(row.id, row.workspace_id, row.subject_id, row.amount, row.expires_at_ms)
+    payers = (row.payer_id,) if row.other_payer_id is None else (row.payer_id, row.other_payer_id)
+    return Hold(row.id, row.workspace_id, row.subject_id, payers, row.amount, row.expires_at_ms)

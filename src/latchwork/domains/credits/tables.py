@@ -31,10 +31,10 @@ holds = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("workspace_id", Id, ForeignKey("workspaces.id"), nullable=False),
-    Column("subject_id", Id, nullable=False),
+    Column("subject_id", Id, nullable=False),  # for whom
+    Column("payer_id", Id, nullable=False),  # from whose balance
+    Column("other_payer_id", Id),  # and from whose together with it
     Column("amount", Amount, nullable=False),
     Column("expires_at_ms", Millis, nullable=False),
-    Column("identity_id", Id),  # whose credits are held together with a key's
-    Index("ix_credit_holds_subject_id", "subject_id"),
     Index("ix_credit_holds_expires_at_ms", "expires_at_ms"),
 )

@@ -15,6 +15,7 @@ from latchwork.domains.keys.records import (
     Minted,
     NewKey,
 )
+from latchwork.domains.keys.reservations import Reservations
 from latchwork.domains.keys.rules import networks
 from latchwork.domains.keys.service import Keys
 
@@ -32,5 +33,6 @@ __all__ = [
     "Keys",
     "Minted",
     "NewKey",
+    "Reservations",
     "networks",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.identities import Allowances, Identities
-from latchwork.domains.keys import Apis, Keys
+from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
@@ -22,6 +22,7 @@ class Services:
     apis: Apis
     keys: Keys
     root_keys: RootKeys
+    reservations: Reservations
     identities: Identities
     allowances: Allowances
     migrations: Migrations

@@ -148,6 +148,14 @@ def find_key_by_digest(connection: Connection, workspace_id: str, digest: bytes)
     return None if row is None else _key(row)
 
 
+def api_of_key(connection: Connection, workspace_id: str, key_id: str) -> str | None:
+    """The id of the API whose key has that id, deleted ones included."""
+    question = select(apis.c.id).join(keys, keys.c.keyspace_id == apis.c.keyspace_id)
+    mine = (keys.c.id == key_id, keys.c.workspace_id == workspace_id)
+    found: str | None = connection.execute(question.where(*mine)).scalar()
+    return found
+
+
 def page_keys(
     connection: Connection,
     workspace_id: str,
