@@ -1,5 +1,6 @@
 """Starting and stopping: what is said, what is made, and what stands in the way."""
 
+import json
 import signal
 import socket
 import sqlite3
@@ -34,6 +35,16 @@ def test_a_first_start_makes_a_root_key_and_later_starts_do_not(tmp_path: Path) 
     with serving(tmp_path) as later:
         assert "rootKey" not in later.ready
         assert later.post("apis.getApi", {"apiId": api["apiId"]}, key)["name"] == "weather"
+
+
+def test_the_type_of_an_error_leads_to_its_page_on_the_server_itself(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        with pytest.raises(HTTPError) as refused:
+            server.post("apis.getApi", {"apiId": "api_unknown"}, server.ready["rootKey"])
+        kind = json.load(refused.value)["error"]["type"]
+        assert kind == f"{server.ready['url']}/docs/errors/unkey/data/api_not_found"
+        with urlopen(kind, timeout=10) as page:
+            assert b"<h1>api_not_found</h1>" in page.read()
 
 
 def test_the_data_is_its_owners_only_and_the_socket_goes_with_the_server(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where this server is, as links and error types tell it."""
 
 from latchwork.settings import Settings
+from latchwork.surfaces.http.faults import ERROR_PATH
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - names for all addresses
 
@@ -13,6 +14,11 @@ def public_url(settings: Settings) -> str:
 def portal_url(settings: Settings) -> str:
     """Where the portal's pages are."""
     return settings.portal_url or f"{public_url(settings)}/portal"
+
+
+def error_pages(settings: Settings) -> str:
+    """Where the pages of errors are; a code follows."""
+    return f"{public_url(settings)}{ERROR_PATH}"
 
 
 def address(host: str, port: int) -> str:

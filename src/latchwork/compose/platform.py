@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from latchwork.adapters.memory import MemoryCounters
-from latchwork.compose.addresses import portal_url
+from latchwork.compose.addresses import error_pages, portal_url
 from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
@@ -158,6 +158,7 @@ def _assemble(
         portal_sessions=Sessions(db, clock, Guard(counters, clock), portal_url(settings)),
         self_service=SelfService(managed, analytics),
         clock=clock,
+        error_pages=error_pages(settings),
         test_clock=settings.test_clock,
     )
     runner = Runner(db, clock, [services.migrations.queue])

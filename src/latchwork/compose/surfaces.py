@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 from starlette.types import ASGIApp, Scope
 
+from latchwork.compose.errors import error_kinds
 from latchwork.compose.platform import Platform
 from latchwork.domains.verification import CallerDisabled, CallerExpired, Gatekeeper, principal_of
 from latchwork.domains.workspaces import WorkspaceDisabled, WorkspaceNotFound
@@ -49,6 +50,9 @@ FAMILIES = (
     portal_sessions.family,  # the family `portal`, complete
 )
 
+ADMISSION_FAULTS = (CallerDisabled, CallerExpired, WorkspaceDisabled, WorkspaceNotFound)
+"""What may be wrong with a root key that exists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
@@ -76,7 +80,8 @@ def surfaces_of(platform: Platform) -> Surfaces:
         clock=platform.clock,
         trusted_proxies=trusted,
         docs=gate,
-        admission_faults=(CallerDisabled, CallerExpired, WorkspaceDisabled, WorkspaceNotFound),
+        admission_faults=ADMISSION_FAULTS,
+        error_pages=platform.services.error_pages,
     )
     asked = _forward_auth(platform, trusted, gate)
     reference = Reference(
@@ -90,6 +95,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
             ),
         ],
         gate,
+        lambda: error_kinds(FAMILIES, ADMISSION_FAULTS),
     )
     return Surfaces(
         mounts={
@@ -115,6 +121,7 @@ def _forward_auth(platform: Platform, trusted: Networks, gate: DocsGate) -> forw
         forward_auth.Credentials(token, settings.key_headers),
         trusted_proxies=trusted,
         docs=gate,
+        error_pages=platform.services.error_pages,
     )
 
 

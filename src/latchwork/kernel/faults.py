@@ -11,13 +11,15 @@ class Fault(Exception):
     """A failure with a public face and a private one.
 
     `code` is the stable identifier (`<system>/<category>/<specific>`), `status` the HTTP status,
-    `title` the short public name, `detail` the public sentence. `private` goes to the log only.
+    `title` the short public name, `detail` the public sentence, `remedy` what its page in the reference says
+    can be done. `private` goes to the log only.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
     title: ClassVar[str]
     default_detail: ClassVar[str] = ""
+    remedy: ClassVar[str] = "Read `detail`: it says what is wrong with this very request."
 
     def __init__(self, detail: str | None = None, *, private: str | None = None) -> None:
         self.detail = self.default_detail if detail is None else detail
@@ -32,6 +34,7 @@ class BadRequest(Fault):
     status = 400
     title = "Bad Request"
     default_detail = "The request is not valid."
+    remedy = "Change the request as `detail` and `errors` say. Sent again as it is, it fails again."
 
 
 class Unauthorized(Fault):
@@ -41,6 +44,7 @@ class Unauthorized(Fault):
     status = 401
     title = "Unauthorized"
     default_detail = "The provided root key is invalid. We could not find the requested key."
+    remedy = "Send the whole text of a root key that exists, as `Authorization: Bearer ROOT_KEY`."
 
 
 class Forbidden(Fault):
@@ -50,6 +54,7 @@ class Forbidden(Fault):
     status = 403
     title = "Forbidden"
     default_detail = "This is not allowed."
+    remedy = "Have changed what `detail` names, or call as somebody who is allowed."
 
 
 class InsufficientPermissions(Fault):
@@ -58,6 +63,7 @@ class InsufficientPermissions(Fault):
     code = "unkey/authorization/insufficient_permissions"
     status = 403
     title = "Insufficient Permissions"
+    remedy = "Use a root key that has one of the permissions that `detail` names."
 
 
 class NotFound(Fault):
@@ -65,6 +71,10 @@ class NotFound(Fault):
 
     status = 404
     title = "Not Found"
+    remedy = (
+        "Check the id, and that the root key belongs to the same workspace: what another workspace has is not "
+        "found, nor is what the root key may not know of."
+    )
 
 
 class Conflict(Fault):
@@ -72,6 +82,7 @@ class Conflict(Fault):
 
     status = 409
     title = "Conflicting Resource"
+    remedy = "Use the one that is there, or choose another name."
 
 
 class PreconditionFailed(Fault):
@@ -80,6 +91,7 @@ class PreconditionFailed(Fault):
     code = "unkey/application/precondition_failed"
     status = 412
     title = "Precondition Failed"
+    remedy = "Bring about what `detail` asks for, then send the request again."
 
 
 class TooManyRequests(Fault):
@@ -88,6 +100,7 @@ class TooManyRequests(Fault):
     code = "user/too_many_requests/workspace_rate_limited"
     status = 429
     title = "Too Many Requests"
+    remedy = "Wait for the seconds that `Retry-After` says, then send the request again."
 
     def __init__(
         self, detail: str | None = None, *, retry_after_s: int = 1, private: str | None = None
@@ -103,3 +116,4 @@ class Unavailable(Fault):
     status = 503
     title = "Service Unavailable"
     default_detail = "The service cannot answer right now. Please try again."
+    remedy = "Send the request again in a moment. If it lasts, the server's log says why."

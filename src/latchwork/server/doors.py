@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from latchwork.asgi import Application
+from latchwork.compose.addresses import error_pages
 from latchwork.compose.platform import Platform
 from latchwork.compose.surfaces import FAMILIES, surfaces_of
 from latchwork.server.fastlane import FastProtocol, fast_protocol
@@ -34,7 +35,7 @@ def doors_of(platform: Platform) -> Doors:
     )
     protocol = fast_protocol(
         surfaces.hot,
-        render_error=refusals(limits.max_body),
+        render_error=refusals(limits.max_body, error_pages(platform.settings)),
         bound=surfaces.bound,
         limits=limits,
         trusted=surfaces.trusted,

@@ -1,8 +1,6 @@
 """The reference page: complete, readable without scripts, and nothing from elsewhere."""
 
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -10,6 +8,7 @@ import pytest
 
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.reference import Reference, ReferenceDocument
+from tests.surfaces.reference.pages import Page
 
 HOSTILE = "<script>alert(1)</script>\" onload='x'"
 
@@ -132,37 +131,6 @@ DOCUMENT: dict[str, Any] = {
         },
     },
 }
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page: its tags, texts and identities."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "input"):
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, name: str) -> Iterator[dict[str, str | None]]:
-        return (attributes for tag, attributes in self.tags if tag == name)
 
 
 def _reference(gate: DocsGate | None = None) -> httpx.AsyncClient:

@@ -24,3 +24,4 @@ class DeleteProtected(Fault):
     status = 412
     title = "Resource is protected"
     default_detail = "This API has delete protection enabled. Disable it before attempting to delete."
+    remedy = "Set `deleteProtection` to false with `apis.updateApi`, then delete the API."

@@ -30,6 +30,7 @@ class PortalDisabled(Forbidden):
     """The portal is switched off; nobody is let in."""
 
     default_detail = "This portal is disabled."
+    remedy = "Enable it with `portal.updatePortal`."
 
 
 class PortalSessionNotFound(Unauthorized):
@@ -37,6 +38,7 @@ class PortalSessionNotFound(Unauthorized):
 
     code = "unkey/authentication/portal_session_not_found"
     default_detail = "The portal session does not exist, has ended, or has expired."
+    remedy = "Let your server mint a new session with `portal.createSession`, and send the end user to its address."
 
 
 class KeyspaceNotFound(NotFound):
@@ -51,3 +53,4 @@ class AppNotFound(NotFound):
 
     code = "unkey/data/app_not_found"
     default_detail = "The requested app does not exist. A portal of this server serves a keyspace."
+    remedy = "Give `keyspaceId` instead of `appId`."

@@ -11,7 +11,7 @@ from latchwork.domains.ratelimits import SHADOW, LimitState
 from latchwork.domains.verification import BoundLimit, KeySnapshot, Outcome, Verdict
 from latchwork.kernel.faults import Fault
 from latchwork.surfaces.forward_auth.faults import UnknownKey
-from latchwork.surfaces.http.faults import ERROR_TYPES, headers_of
+from latchwork.surfaces.http.faults import headers_of
 from latchwork.surfaces.http.hot import PROBLEM, Answer
 
 LONGEST_VALUE = 1_024
@@ -40,13 +40,13 @@ _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,"
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-def verdict_answer(request_id: str, verdict: Verdict, now_ms: int) -> Answer:
+def verdict_answer(request_id: str, verdict: Verdict, now_ms: int, error_pages: str) -> Answer:
     """The answer to a question: 200, or a refusal with a problem document (RFC 9457)."""
     snapshot = verdict.snapshot
     if snapshot is None:
-        return fault_answer(request_id, UnknownKey())
+        return fault_answer(request_id, UnknownKey(), error_pages)
     if verdict.outcome is not Outcome.VALID:
-        return _refused(request_id, verdict, now_ms)
+        return _refused(request_id, verdict, now_ms, error_pages)
     lines = b"%bx-latchwork-remaining: %b\r\n%b" % (
         _identity(snapshot),
         _remaining(verdict),
@@ -64,13 +64,13 @@ def _remaining(verdict: Verdict) -> bytes:
     return b"" if left is None else b"%d" % left
 
 
-def fault_answer(request_id: str, fault: Fault) -> Answer:
+def fault_answer(request_id: str, fault: Fault, error_pages: str) -> Answer:
     """The answer to a question that cannot be decided, or that was asked without a key."""
     headers = headers_of(fault)
     if isinstance(fault, UnknownKey):
         headers = (_BEARER_INVALID,)
     problem = {
-        "type": ERROR_TYPES + fault.code,
+        "type": error_pages + fault.code,
         "title": fault.title,
         "status": fault.status,
         "detail": fault.detail,
@@ -78,11 +78,11 @@ def fault_answer(request_id: str, fault: Fault) -> Answer:
     return _problem(request_id, problem, headers)
 
 
-def _refused(request_id: str, verdict: Verdict, now_ms: int) -> Answer:
+def _refused(request_id: str, verdict: Verdict, now_ms: int, error_pages: str) -> Answer:
     status, title, code = REFUSALS[verdict.outcome]
     headers: Headers = (_BEARER_INVALID,) if status == 401 else ()
     problem: dict[str, Any] = {
-        "type": ERROR_TYPES + code,
+        "type": error_pages + code,
         "title": title,
         "status": status,
         "detail": verdict.reason,

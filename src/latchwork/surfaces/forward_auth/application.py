@@ -19,7 +19,7 @@ from latchwork.surfaces.forward_auth.openapi import OPENAPI_PATH, PATH, document
 from latchwork.surfaces.forward_auth.questions import Question, question_of
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
-from latchwork.surfaces.http.faults import Unexpected, UnknownRoute, WrongMethod
+from latchwork.surfaces.http.faults import ERROR_PAGES, Unexpected, UnknownRoute, WrongMethod
 from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 
@@ -43,6 +43,7 @@ class ForwardAuth:
         *,
         trusted_proxies: Networks = (),
         docs: DocsGate | None = None,
+        error_pages: str = ERROR_PAGES,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._gatekeeper = gatekeeper
@@ -50,6 +51,7 @@ class ForwardAuth:
         self._credentials = credentials
         self._trusted_proxies = trusted_proxies
         self._docs = docs or DocsGate()
+        self._error_pages = error_pages
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,10 +69,10 @@ class ForwardAuth:
         except Fault as fault:
             if fault.private is not None:
                 _log.warning("%s: %s (request %s)", fault.code, fault.private, request_id)
-            return fault_answer(request_id, fault)
+            return fault_answer(request_id, fault, self._error_pages)
         except Exception:  # noqa: BLE001 - whatever it is, the proxy gets the one fixed answer and refuses
             _log.exception("unexpected error in %s (request %s)", PATH, request_id)
-            return fault_answer(request_id, Unexpected())
+            return fault_answer(request_id, Unexpected(), self._error_pages)
 
     def bind(self, query: bytes, headers: RawHeaders) -> HotHandler | None:
         """See `surfaces.http.hot.Binder`."""
@@ -90,8 +92,10 @@ class ForwardAuth:
             return None
         if verdict is None:
             return None
-        answer = verdict_answer(request_id, verdict, now_ms)
-        return answer if verdict.commit is None else AfterCommit(verdict.commit, answer, request_id)
+        answer = verdict_answer(request_id, verdict, now_ms, self._error_pages)
+        if verdict.commit is None:
+            return answer
+        return AfterCommit(verdict.commit, answer, request_id, self._error_pages)
 
     def _asked(self, query: bytes, headers: RawHeaders) -> tuple[Question, bytes]:
         """The question, and the digest of the key that it is about."""
@@ -112,7 +116,7 @@ class ForwardAuth:
                 raise Unavailable(private="The key could not be looked up in time.") from None
         elif verdict.commit is not None:
             await verdict.commit
-        return verdict_answer(request_id, verdict, now_ms)
+        return verdict_answer(request_id, verdict, now_ms, self._error_pages)
 
     def _client_ip(self, scope: Scope) -> str:
         peer = scope.get("client")
@@ -130,21 +134,25 @@ class ForwardAuth:
 class AfterCommit:
     """An answer that leaves when its spend is durable; see `surfaces.http.hot.Later`."""
 
-    __slots__ = ("_answer", "_commit", "_request_id")
+    __slots__ = ("_answer", "_commit", "_error_pages", "_request_id")
 
-    def __init__(self, commit: Commit, answer: Answer, request_id: str) -> None:
+    def __init__(self, commit: Commit, answer: Answer, request_id: str, error_pages: str) -> None:
         self._commit = commit
         self._answer = answer
         self._request_id = request_id
+        self._error_pages = error_pages
 
     def then(self, callback: Callable[[bytes | Answer], None]) -> None:
         """See `Later.then`."""
 
         def settled(error: Exception | None) -> None:
-            fault = error if isinstance(error, Fault) else Unavailable()
-            callback(self._answer if error is None else fault_answer(self._request_id, fault))
+            callback(self._answer if error is None else self._refused(error))
 
         self._commit.then(settled)
+
+    def _refused(self, error: Exception) -> Answer:
+        fault = error if isinstance(error, Fault) else Unavailable()
+        return fault_answer(self._request_id, fault, self._error_pages)
 
 
 def _claim(question: Question, digest: bytes, ip: str, request_id: str) -> Claim:

@@ -7,7 +7,7 @@ from latchwork.kernel.faults import Fault, PreconditionFailed, Unavailable
 from latchwork.surfaces.forward_auth.answers import REFUSALS
 from latchwork.surfaces.forward_auth.faults import InvalidQuestion, NoKey, UnknownKey, WrongToken
 from latchwork.surfaces.forward_auth.questions import LONGEST_BYTES, MOST_COST, MOST_LIMITS, MOST_TAGS, REST
-from latchwork.surfaces.http.faults import ERROR_TYPES, Unexpected
+from latchwork.surfaces.http.faults import ERROR_PAGES, Unexpected
 
 PATH = "/forward-auth"
 OPENAPI_PATH = "/forward-auth/openapi.json"
@@ -218,7 +218,7 @@ def _refusal(description: str, examples: dict[str, tuple[str, str, str]], *heade
 def _example(status: str, title: str, code: str, detail: str = "", outcome: str = "") -> dict[str, Any]:
     problem: dict[str, Any] = {
         "meta": {"requestId": _REQUEST_ID},
-        "type": ERROR_TYPES + code,
+        "type": ERROR_PAGES + code,
         "title": title,
         "status": int(status),
         "detail": detail or "A sentence about this very request.",

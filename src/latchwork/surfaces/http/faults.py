@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from latchwork.kernel.faults import Fault, NotFound
 
-ERROR_TYPES = "https://latchwork.dev/docs/errors/"
-"""What a fault's code is appended to, to make the `type` of an error."""
+ERROR_PATH = "/docs/errors/"
+"""Where a server has its pages of errors: one for each code, which follows."""
+
+ERROR_PAGES = f"http://127.0.0.1:8765{ERROR_PATH}"
+"""The same as an address, with which the `type` of an error begins, of a server that was told no other."""
 
 
 class BodyTooLarge(Fault):
@@ -14,6 +17,7 @@ class BodyTooLarge(Fault):
     code = "user/bad_request/request_body_too_large"
     status = 413
     title = "Request Entity Too Large"
+    remedy = "Send less at once: divide a list into several requests."
 
     @classmethod
     def over(cls, limit_bytes: int) -> "BodyTooLarge":
@@ -28,6 +32,7 @@ class RequestTimeout(Fault):
     status = 408
     title = "Request Timeout"
     default_detail = "The request took too long and was given up."
+    remedy = "Look whether the change was made before you send the request again."
 
 
 class ClientGone(Fault):
@@ -37,6 +42,7 @@ class ClientGone(Fault):
     status = 499
     title = "Client Closed Request"
     default_detail = "The client closed the connection."
+    remedy = "Let the client wait longer for its answers."
 
 
 class UnknownRoute(NotFound):
@@ -44,6 +50,7 @@ class UnknownRoute(NotFound):
 
     code = "user/not_found/route_not_found"
     default_detail = "There is nothing here. Check the path against the API reference."
+    remedy = "Check the path against [the API reference](/docs)."
 
 
 class WrongMethod(Fault):
@@ -52,6 +59,7 @@ class WrongMethod(Fault):
     code = "user/bad_request/method_not_allowed"
     status = 405
     title = "Method Not Allowed"
+    remedy = "Use a method that the header `Allow` lists."
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self.allowed = tuple(allowed)
@@ -65,6 +73,7 @@ class Unexpected(Fault):
     status = 500
     title = "Internal Server Error"
     default_detail = "Something went wrong on our side. Please quote the request id when you report it."
+    remedy = "Report it with the request id, under which the server's log tells what happened."
 
 
 def headers_of(fault: Fault) -> tuple[tuple[bytes, bytes], ...]:

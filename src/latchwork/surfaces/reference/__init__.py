@@ -4,5 +4,6 @@ It works without scripts; with them, procedures can be filtered and examples cop
 """
 
 from latchwork.surfaces.reference.application import Reference, ReferenceDocument
+from latchwork.surfaces.reference.errors import ErrorKind, Meaning, markdown
 
-__all__ = ["Reference", "ReferenceDocument"]
+__all__ = ["ErrorKind", "Meaning", "Reference", "ReferenceDocument", "markdown"]

@@ -12,7 +12,9 @@ from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.requests import Headers
 from latchwork.surfaces.http.security import SECURITY_HEADERS
-from latchwork.surfaces.reference.page import Page, Tab
+from latchwork.surfaces.reference.errors import ErrorKind, ErrorPages
+from latchwork.surfaces.reference.page import Page
+from latchwork.surfaces.reference.shell import Tab
 
 PAGE_POLICY = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -20,6 +22,8 @@ PAGE_POLICY = (
 )
 """Only this server's own style sheet and script; nothing inline, nothing from elsewhere."""
 
+_HTML = b"text/html; charset=utf-8"
+_ERRORS = "errors"
 _OWN = (b"content-security-policy", b"cache-control")
 _KEPT = tuple(pair for pair in SECURITY_HEADERS if pair[0] not in _OWN)
 _ASSETS = {"reference.css": b"text/css; charset=utf-8", "reference.js": b"text/javascript; charset=utf-8"}
@@ -44,10 +48,21 @@ class _Resource:
 
 
 class Reference:
-    """An ASGI application for `/docs` (the first document) and `/docs/<slug>`."""
+    """An ASGI application for `/docs` (the first document), `/docs/<slug>`, and the pages of errors.
 
-    def __init__(self, documents: Sequence[ReferenceDocument], gate: DocsGate | None = None) -> None:
+    `errors` makes the kinds of errors when somebody first asks for one; each has its page at
+    `/docs/errors/<code>`, which is where the `type` of an error leads.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[ReferenceDocument],
+        gate: DocsGate | None = None,
+        errors: Callable[[], Sequence[ErrorKind]] = tuple,
+    ) -> None:
         self._documents = {document.slug: document for document in documents}
+        self._errors = errors
+        self._error_pages: ErrorPages | None = None
         self._first = documents[0].slug
         self._gate = gate or DocsGate()
         self._made: dict[str, _Resource] = {}
@@ -69,13 +84,33 @@ class Reference:
         name = str(scope["path"]).removeprefix("/docs").strip("/") or self._first
         if not await self._gate.admits(scope):
             return None
-        if name not in self._made and (name in self._documents or name in _ASSETS):
-            self._made[name] = _asset(name) if name in _ASSETS else self._page(self._documents[name])
-        return self._made.get(name)
+        if name not in self._made:
+            made = self._make(name)
+            if made is None:
+                return None
+            self._made[name] = made
+        return self._made[name]
 
-    def _page(self, shown: ReferenceDocument) -> _Resource:
-        tabs = [Tab(d.title, f"/docs/{d.slug}", d is shown) for d in self._documents.values()]
-        return _resource(b"text/html; charset=utf-8", Page(shown.load(), tabs, shown.source).render())
+    def _make(self, name: str) -> _Resource | None:
+        if name in _ASSETS:
+            return _asset(name)
+        if name in self._documents:
+            shown = self._documents[name]
+            page = Page(shown.load(), self._tabs(name), shown.source).render()
+            return _resource(_HTML, page)
+        if name == _ERRORS or name.startswith(f"{_ERRORS}/"):
+            page_of_error = self._errors_of().render(name.removeprefix(_ERRORS).strip("/"))
+            return None if page_of_error is None else _resource(_HTML, page_of_error)
+        return None
+
+    def _errors_of(self) -> ErrorPages:
+        if self._error_pages is None:
+            self._error_pages = ErrorPages(self._errors(), self._tabs(_ERRORS))
+        return self._error_pages
+
+    def _tabs(self, current: str) -> list[Tab]:
+        tabs = [Tab(d.title, f"/docs/{d.slug}", d.slug == current) for d in self._documents.values()]
+        return [*tabs, Tab("Errors", f"/docs/{_ERRORS}", current == _ERRORS)]
 
 
 def _asset(name: str) -> _Resource:

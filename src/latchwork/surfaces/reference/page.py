@@ -8,17 +8,10 @@ from urllib.parse import urlencode
 
 from latchwork.surfaces.reference.markup import Html, inline, join, prose, tag
 from latchwork.surfaces.reference.schemas import GIVEN, Schemas
+from latchwork.surfaces.reference.shell import Entry, Shell, Tab, copyable
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _SERVER = "http://127.0.0.1:8765"  # replaced by the page's own address where scripts run
-
-
-class Tab(NamedTuple):
-    """One of the documents that can be switched between."""
-
-    title: str
-    href: str
-    current: bool
 
 
 class _Operation(NamedTuple):
@@ -50,18 +43,11 @@ class Page:
     def render(self) -> bytes:
         """The whole page in UTF-8."""
         info = self._document["info"]
-        head = tag(
-            "head",
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", str(info["title"])),
-            tag("link", rel="stylesheet", href="/docs/reference.css"),
-            tag("script", src="/docs/reference.js", defer=True),
-        )
-        skip = tag("a", "Skip to the procedures", href="#content", class_="skip")
-        body = tag("body", skip, self._sidebar(info), tag("main", self._main(info), id="content"))
-        return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
+        groups = [
+            (str(group["name"]), [_entry(o) for o in operations]) for group, operations in self._groups()
+        ]
+        shell = Shell(str(info["title"]), str(info["version"]), "procedure", self._tabs, groups)
+        return shell.around(self._main(info))
 
     def _groups(self) -> Iterator[tuple[Mapping[str, Any], list[_Operation]]]:
         operations = [
@@ -74,25 +60,6 @@ class Page:
         used = dict.fromkeys(_tag_of(operation) for operation in operations)
         for name in [*(n for n in declared if n in used), *(n for n in used if n not in declared)]:
             yield declared.get(name, {"name": name}), [o for o in operations if _tag_of(o) == name]
-
-    def _sidebar(self, info: Mapping[str, Any]) -> Html:
-        tabs = [
-            tag("a", t.title, href=t.href, aria_current="page" if t.current else False) for t in self._tabs
-        ]
-        find = tag(
-            "input", type="search", id="find", placeholder="Find a procedure", aria_label="Find a procedure"
-        )
-        groups = [
-            tag("section", tag("h2", str(group["name"])), tag("ul", [_entry(o) for o in operations]))
-            for group, operations in self._groups()
-        ]
-        switch = tag("button", "Theme", type="button", id="theme", hidden=True)
-        top = tag(
-            "div", tag("strong", "Latchwork"), tag("span", str(info["version"])), switch, class_="brand"
-        )
-        nothing = tag("p", "Nothing by that name.", id="nothing", hidden=True)
-        lists = tag("div", groups, nothing, class_="groups")
-        return tag("nav", top, tag("div", tabs, class_="tabs"), find, lists, aria_label="Procedures")
 
     def _main(self, info: Mapping[str, Any]) -> Html:
         intro = tag(
@@ -120,7 +87,7 @@ class Page:
             self._answers(node),
             class_="told",
         )
-        example = tag("div", _copyable("Request", self._curl(operation)), class_="shown")
+        example = tag("div", copyable("Request", self._curl(operation), "curl"), class_="shown")
         parts = (tag("h3", title), address, tag("div", told, example, class_="columns"))
         return tag("article", *parts, id=operation.anchor)
 
@@ -201,12 +168,11 @@ def _tag_of(operation: _Operation) -> str:
     return str((operation.node.get("tags") or ["other"])[0])
 
 
-def _entry(operation: _Operation) -> Html:
-    words = f"{operation.path} {operation.node.get('summary', '')}".lower()
+def _entry(operation: _Operation) -> Entry:
+    words = f"{operation.path} {operation.node.get('summary', '')}"
     verb = tag("span", operation.method.upper(), class_=f"method {operation.method}")
     verb = verb if operation.label == operation.path else Html()
-    link = tag("a", verb, operation.label, href=f"#{operation.anchor}")
-    return tag("li", link, data_words=words)
+    return Entry(join([verb, operation.label]), f"#{operation.anchor}", words)
 
 
 def _as_property(parameter: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -224,8 +190,3 @@ def _refusal(status: str, answer: Mapping[str, Any]) -> Html:
     code = tag("code", status, class_="bad")
     rows = [tag("li", tag("code", name), " ", detail) for name, detail in told.items()]
     return join([code, tag("ul", rows) if rows else tag("p", inline(str(answer.get("description", ""))))])
-
-
-def _copyable(title: str, text: str) -> Html:
-    button = tag("button", "Copy", type="button", class_="copy", hidden=True)
-    return tag("figure", tag("figcaption", title, button), tag("pre", tag("code", text, class_="curl")))

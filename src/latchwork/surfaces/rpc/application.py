@@ -20,7 +20,14 @@ from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
-from latchwork.surfaces.http.faults import ClientGone, RequestTimeout, Unexpected, UnknownRoute, WrongMethod
+from latchwork.surfaces.http.faults import (
+    ERROR_PAGES,
+    ClientGone,
+    RequestTimeout,
+    Unexpected,
+    UnknownRoute,
+    WrongMethod,
+)
 from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, request_id_of
 from latchwork.surfaces.http.requests import Headers, RequestFacts, read_body
 from latchwork.surfaces.http.security import SECURITY_HEADERS
@@ -76,6 +83,7 @@ class RpcApplication(Generic[P]):
 
     `platform` is what handlers find in `call.platform`. `admission_faults` are those that
     `authenticate` may raise besides an unknown key; they are documented for every procedure.
+    `error_pages` is where the pages of errors are.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class RpcApplication(Generic[P]):
         trusted_proxies: Networks = (),
         docs: DocsGate | None = None,
         admission_faults: Sequence[type[Fault]] = (),
+        error_pages: str = ERROR_PAGES,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._families = tuple(families)
@@ -101,6 +110,7 @@ class RpcApplication(Generic[P]):
         self._trusted_proxies = trusted_proxies
         self._docs = docs or DocsGate()
         self._admission_faults = tuple(admission_faults)
+        self._error_pages = error_pages
         self._timeout_s = timeout_s
         self._routes = self._table()
         self._document: bytes | None = None
@@ -234,7 +244,7 @@ class RpcApplication(Generic[P]):
             _log.log(level, "%s: %s (request %s)", fault.code, fault.private, facts.request_id)
         accept = facts.headers.get(b"accept") or b""
         errors_as = turn.route.procedure.errors_as if turn.route else "negotiated"
-        return envelope.failed(facts.request_id, fault, accept, errors_as)
+        return envelope.failed(facts.request_id, fault, self._error_pages, accept=accept, types=errors_as)
 
 
 def _must_have_credential(procedure: Procedure[Any], headers: Headers) -> None:

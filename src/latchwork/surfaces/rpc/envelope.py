@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from latchwork.kernel.faults import Fault
-from latchwork.surfaces.http.faults import ERROR_TYPES, headers_of
+from latchwork.surfaces.http.faults import headers_of
 from latchwork.surfaces.http.hot import JSON, PROBLEM, Answer
 from latchwork.surfaces.rpc.faults import InvalidRequest
 
@@ -47,13 +47,23 @@ def bare(request_id: str) -> bytes:
     return b'{"meta":{"requestId":"%b"}}' % request_id.encode()
 
 
-def failed(request_id: str, fault: Fault, accept: bytes = b"", types: ErrorTypes = "negotiated") -> Answer:
-    """A fault as this surface renders it; `accept` is the request's raw `Accept` header."""
+def failed(
+    request_id: str,
+    fault: Fault,
+    error_pages: str,
+    *,
+    accept: bytes = b"",
+    types: ErrorTypes = "negotiated",
+) -> Answer:
+    """A fault as this surface renders it; `accept` is the request's raw `Accept` header.
+
+    `error_pages` is the address to which a fault's code is appended, to make the `type` of the error.
+    """
     error: dict[str, Any] = {
         "title": fault.title,
         "detail": fault.detail,
         "status": fault.status,
-        "type": ERROR_TYPES + fault.code,
+        "type": error_pages + fault.code,
     }
     if fault.status in STATUSES_WITH_ERRORS:
         error["errors"] = getattr(fault, "errors", ())

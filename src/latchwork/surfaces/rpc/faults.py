@@ -26,6 +26,8 @@ class InvalidRequest(BadRequest):
 class MissingAuthorization(InvalidRequest):
     """There is no `Authorization` header, which the schema of nearly every procedure asks for."""
 
+    remedy = "Send a root key as `Authorization: Bearer ROOT_KEY`."
+
     def __init__(self) -> None:
         fix = "Send your root key as 'Authorization: Bearer ROOT_KEY'."
         lacking = Violation("/security/bearer", "missing header 'Authorization'", fix)
@@ -39,6 +41,7 @@ class MalformedAuthorization(BadRequest):
     default_detail = (
         "You must provide a valid root key in the Authorization header in the format 'Bearer ROOT_KEY'."
     )
+    remedy = "Send exactly one header `Authorization: Bearer ROOT_KEY`."
 
     @classmethod
     def without_scheme(cls) -> "MalformedAuthorization":

@@ -14,7 +14,7 @@ from latchwork.kernel.faults import (
     Unavailable,
 )
 from latchwork.kernel.principal import lacking
-from latchwork.surfaces.http.faults import ERROR_TYPES, BodyTooLarge, RequestTimeout, Unexpected
+from latchwork.surfaces.http.faults import ERROR_PAGES, BodyTooLarge, RequestTimeout, Unexpected
 from latchwork.surfaces.rpc.admission import Allowance
 from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
 from latchwork.surfaces.rpc.envelope import STATUSES_WITH_ERRORS
@@ -261,7 +261,7 @@ def _example(fault: type[Fault]) -> dict[str, Any]:
         "title": fault.title,
         "detail": _DETAILS.get(fault) or fault.default_detail or inspect.getdoc(fault),
         "status": fault.status,
-        "type": ERROR_TYPES + fault.code,
+        "type": ERROR_PAGES + fault.code,
     }
     if fault.status in STATUSES_WITH_ERRORS:
         error["errors"] = []

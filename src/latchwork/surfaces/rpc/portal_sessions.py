@@ -36,6 +36,7 @@ class PortalTokenMissing(BadRequest):
         f"Send the access token of the portal session in the cookie '{COOKIE}', or in the Authorization header "
         "in the format 'Bearer ACCESS_TOKEN'."
     )
+    remedy = f"Send the token that `portal.exchangeCode` answered, in the cookie `{COOKIE}` or as a bearer."
 
 
 class CrossSite(Forbidden):

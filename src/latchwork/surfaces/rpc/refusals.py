@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from latchwork.kernel.faults import BadRequest, Fault, Unavailable
 from latchwork.kernel.ids import new_request_id
-from latchwork.surfaces.http.faults import BodyTooLarge, RequestTimeout, Unexpected
+from latchwork.surfaces.http.faults import ERROR_PAGES, BodyTooLarge, RequestTimeout, Unexpected
 from latchwork.surfaces.rpc.envelope import failed
 
 
@@ -21,6 +21,7 @@ class UnknownMethod(Fault):
     status = 405
     title = "Method Not Allowed"
     default_detail = "Nothing here can be asked with this method."
+    remedy = "Use the method that [the API reference](/docs) gives; nearly always it is POST."
 
 
 class TargetTooLong(Fault):
@@ -30,6 +31,7 @@ class TargetTooLong(Fault):
     status = 414
     title = "URI Too Long"
     default_detail = "The request's target is too long."
+    remedy = "Ask for less in one address."
 
 
 class HeadersTooLarge(Fault):
@@ -39,6 +41,7 @@ class HeadersTooLarge(Fault):
     status = 431
     title = "Request Header Fields Too Large"
     default_detail = "The request's headers are too large."
+    remedy = "Send fewer or shorter headers; cookies are the usual reason."
 
 
 _FAULTS: dict[int, type[Fault]] = {
@@ -47,10 +50,11 @@ _FAULTS: dict[int, type[Fault]] = {
 }
 
 
-def refusals(most_bytes: Callable[[str], int]) -> Callable[[int, str], bytes]:
+def refusals(most_bytes: Callable[[str], int], error_pages: str = ERROR_PAGES) -> Callable[[int, str], bytes]:
     """Makes the JSON body of a refusal from its status and the path, where that is known.
 
-    `most_bytes` tells how long a body may be that is sent to a path.
+    `most_bytes` tells how long a body may be that is sent to a path; `error_pages` is where the pages of
+    errors are.
     """
 
     def refusal(status: int, path: str) -> bytes:
@@ -58,6 +62,6 @@ def refusals(most_bytes: Callable[[str], int]) -> Callable[[int, str], bytes]:
             fault: Fault = BodyTooLarge.over(most_bytes(path))
         else:
             fault = _FAULTS.get(status, Unexpected)()
-        return failed(new_request_id(), fault).body
+        return failed(new_request_id(), fault, error_pages).body
 
     return refusal

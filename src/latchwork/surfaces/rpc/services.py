@@ -17,7 +17,10 @@ from latchwork.surfaces.rpc.procedures import Call
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The domains' verbs. With `test_clock`, `X-Test-Time` says when rate limits are decided."""
+    """The domains' verbs. `error_pages` is where the pages of errors are.
+
+    With `test_clock`, `X-Test-Time` says when rate limits are decided.
+    """
 
     apis: Apis
     keys: Keys
@@ -40,6 +43,7 @@ class Services:
     portal_sessions: Sessions
     self_service: SelfService
     clock: Clock
+    error_pages: str
     test_clock: bool = False
 
 

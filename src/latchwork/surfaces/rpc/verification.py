@@ -139,6 +139,7 @@ def hot_verify(services: Services) -> HotHandler:
     """The handler that answers from memory; what it does not accept goes the ordinary way."""
     decode = msgspec.json.Decoder(VerifyKey).decode
     known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
+    error_pages = services.error_pages
 
     def verify(token: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
         now_ms = now()
@@ -154,7 +155,7 @@ def hot_verify(services: Services) -> HotHandler:
         if verdict is None or (verdict.snapshot is None and asked.migration_id is not UNSET):
             return None
         answer = one(request_id, verdict)
-        return answer if verdict.commit is None else AfterCommit(verdict, answer, request_id)
+        return answer if verdict.commit is None else AfterCommit(verdict, answer, request_id, error_pages)
 
     return verify
 
@@ -162,25 +163,26 @@ def hot_verify(services: Services) -> HotHandler:
 class AfterCommit:
     """An answer that leaves when its spend is durable."""
 
-    __slots__ = ("_answer", "_request_id", "_verdict")
+    __slots__ = ("_answer", "_error_pages", "_request_id", "_verdict")
 
-    def __init__(self, verdict: Verdict, answer: bytes, request_id: str) -> None:
+    def __init__(self, verdict: Verdict, answer: bytes, request_id: str, error_pages: str) -> None:
         self._verdict = verdict
         self._answer = answer
         self._request_id = request_id
+        self._error_pages = error_pages
 
     def then(self, callback: Callable[[bytes | Answer], None]) -> None:
         """See `surfaces.http.hot.Later`."""
 
         def settled(error: Exception | None) -> None:
-            callback(self._answer if error is None else _refused(self._request_id, error))
+            callback(self._answer if error is None else self._refused(error))
 
         assert self._verdict.commit is not None
         self._verdict.commit.then(settled)
 
-
-def _refused(request_id: str, error: Exception) -> Answer:
-    return failed(request_id, error if isinstance(error, Fault) else Unavailable())
+    def _refused(self, error: Exception) -> Answer:
+        fault = error if isinstance(error, Fault) else Unavailable()
+        return failed(self._request_id, fault, self._error_pages)
 
 
 @family.procedure(

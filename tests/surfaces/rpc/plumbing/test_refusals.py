@@ -28,6 +28,11 @@ def test_every_refusal_has_the_envelope_of_its_status(status: int, code: str) ->
     assert answer["error"]["detail"]
 
 
+def test_a_refusal_names_the_page_of_its_error() -> None:
+    answer = json.loads(refusals(lambda _path: 1024, "https://api.test/docs/errors/")(414, ""))
+    assert answer["error"]["type"] == "https://api.test/docs/errors/user/bad_request/target_too_long"
+
+
 def test_a_body_that_is_too_large_is_told_what_the_path_accepts() -> None:
     accepted = {"/v2/keys.verifyKey": 1024}
     answer = json.loads(refusals(accepted.__getitem__)(413, "/v2/keys.verifyKey"))

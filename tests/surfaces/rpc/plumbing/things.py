@@ -12,12 +12,21 @@ from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest, Conflict, NotFound, Unauthorized, Unavailable
 from latchwork.kernel.principal import Principal
 from latchwork.surfaces.http.hot import Answer, HotHandler
-from latchwork.surfaces.http.requests import RequestFacts
+from latchwork.surfaces.http.requests import Headers, RequestFacts
 from latchwork.surfaces.rpc.admission import Allowance
 from latchwork.surfaces.rpc.application import RpcApplication
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, JsonObject, Positive, TolerantBody
 from latchwork.surfaces.rpc.liveness import liveness
-from latchwork.surfaces.rpc.procedures import BULK_BYTES, Call, Family, Page, Rendered, Visit
+from latchwork.surfaces.rpc.procedures import (
+    BULK_BYTES,
+    Call,
+    Credential,
+    Family,
+    Page,
+    Rendered,
+    Spread,
+    Visit,
+)
 
 TOKEN = "root_secret"
 NOW_MS = 1_700_000_000_000
@@ -234,6 +243,49 @@ async def raw(call: Call[Shelf], body: Which) -> Rendered | Answer:
 async def look(visit: Visit[Shelf], body: Told) -> Empty:
     visit.platform.made.append(body)
     return Empty()
+
+
+class NoBadge(BadRequest):
+    """No badge is worn."""
+
+    code = "unkey/authentication/badge_missing"
+
+
+@dataclass(slots=True)
+class BadgeCall(Call[Shelf]):
+    """A call of somebody with a badge."""
+
+    badge: str = field(kw_only=True)
+
+
+def _badge(headers: Headers) -> bytes:
+    badge = headers.get(b"x-badge")
+    if badge is None:
+        raise NoBadge
+    return badge
+
+
+async def _admit(shelf: Shelf, facts: RequestFacts) -> BadgeCall:
+    badge = _badge(facts.headers).decode()
+    if not badge.isdigit():
+        raise Unauthorized("Nobody has that badge.")
+    who = Principal(
+        "ws_1", badge, None, frozenset(), facts.remote_ip, facts.user_agent, facts.request_id, "badge"
+    )
+    return BadgeCall(shelf, facts, who=who, badge=badge)
+
+
+BADGE: Credential[Shelf] = Credential(
+    schemes={"badge": {"type": "apiKey", "in": "header", "name": "X-Badge"}},
+    find=_badge,
+    admit=_admit,
+    faults=(NoBadge, Unauthorized),
+)
+
+
+@things.procedure("show", credential=BADGE, answers=Spread[Found], summary="Show a badge")
+async def show(call: BadgeCall, body: Told) -> Spread[Found]:
+    return Spread(Found(asked={"badge": call.badge, "who": call.who.subject_type, "name": body.name}))
 
 
 def _hot(shelf: Shelf) -> HotHandler:
