@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-from tests.shape.tree import ROOT
-
 _SCRIPT = """
 import importlib, pkgutil
 import latchwork
@@ -25,10 +23,3 @@ print(sorted(codes() - served))
 def test_every_fault_that_is_declared_anywhere_has_its_page() -> None:
     ran = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
-
-
-def test_the_written_reference_is_the_one_that_the_faults_give() -> None:
-    made = [sys.executable, str(ROOT / "scripts" / "errors_reference.py")]
-    printed = subprocess.run(made, capture_output=True, text=True, check=True).stdout
-    written = (ROOT / "docs" / "reference" / "errors.md").read_text()
-    assert written == printed, "run: .venv/bin/python scripts/errors_reference.py > docs/reference/errors.md"

@@ -1,5 +1,8 @@
 """The pages of errors: where the `type` of an error leads."""
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 
@@ -7,6 +10,7 @@ from latchwork.compose.errors import error_kinds
 from latchwork.compose.surfaces import ADMISSION_FAULTS, FAMILIES
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.reference import ErrorKind, Meaning, Reference, ReferenceDocument, markdown
+from tests.shape.tree import ROOT
 from tests.surfaces.reference.pages import Page
 
 HOSTILE = "<script>alert(1)</script>"
@@ -100,3 +104,10 @@ def test_in_markdown_each_code_has_a_heading_that_the_table_leads_to() -> None:
     assert "| [`unkey/data/lamp_not_found`](#unkeydatalamp_not_found) | 404 | Not Found |" in text
     assert "\n### unkey/data/lamp_not_found\n" in text
     assert text.index("application/broken") < text.index("data/lamp_not_found")
+
+
+def test_the_written_reference_is_the_one_that_the_faults_give() -> None:
+    made = [sys.executable, str(ROOT / "scripts" / "errors_reference.py")]
+    printed = subprocess.run(made, capture_output=True, text=True, check=True).stdout
+    written = (ROOT / "docs" / "reference" / "errors.md").read_text()
+    assert written == printed, "run: .venv/bin/python scripts/errors_reference.py > docs/reference/errors.md"
