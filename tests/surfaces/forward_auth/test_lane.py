@@ -122,9 +122,10 @@ async def test_a_change_holds_for_a_head_that_is_known(
 def test_a_spend_that_fails_lets_nobody_pass(error: Exception) -> None:
     commit = Commit()
     answers: list[Any] = []
-    AfterCommit(commit, Answer(200, b"passed"), "req_123456789").then(answers.append)
+    AfterCommit(commit, Answer(200, b"passed"), "req_123456789", "https://x.test/").then(answers.append)
     assert answers == []
     commit.settle(error)
     assert len(answers) == 1
     assert answers[0].status == (412 if isinstance(error, PreconditionFailed) else 503)
     assert b"secret" not in answers[0].body
+    assert b'"type":"https://x.test/unkey/application/' in answers[0].body
