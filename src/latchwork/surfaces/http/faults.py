@@ -50,7 +50,7 @@ class UnknownRoute(NotFound):
 
     code = "user/not_found/route_not_found"
     default_detail = "There is nothing here. Check the path against the API reference."
-    remedy = "Check the path against [the API reference](/docs)."
+    remedy = "Check the path against the API reference at `/docs`."
 
 
 class WrongMethod(Fault):

@@ -21,7 +21,7 @@ class UnknownMethod(Fault):
     status = 405
     title = "Method Not Allowed"
     default_detail = "Nothing here can be asked with this method."
-    remedy = "Use the method that [the API reference](/docs) gives; nearly always it is POST."
+    remedy = "Use the method that the API reference at `/docs` gives; nearly always it is POST."
 
 
 class TargetTooLong(Fault):
