@@ -14,7 +14,6 @@ from latchwork.domains.keys.records import (
     KeyView,
     Minted,
     NewKey,
-    Owner,
 )
 from latchwork.domains.keys.reservations import Reservations
 from latchwork.domains.keys.rules import networks
@@ -34,7 +33,6 @@ __all__ = [
     "Keys",
     "Minted",
     "NewKey",
-    "Owner",
     "Reservations",
     "networks",
 ]

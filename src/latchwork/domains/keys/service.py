@@ -10,7 +10,7 @@ from latchwork.domains.keys import change as changing
 from latchwork.domains.keys import issue, recovery, store
 from latchwork.domains.keys import reroll as rerolling
 from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
-from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey, Owner
+from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
 from latchwork.domains.keys.rules import digest_of
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
@@ -220,23 +220,18 @@ class Keys:
         return len(digests)
 
     @uninterrupted
-    async def reroll(
-        self, who: Principal, key_id: str, *, grace_ms: int | None, owner: Owner | None = None
-    ) -> Minted:
+    async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:
         """A new key with everything that the old one has, credits as they are in this instant.
 
         The old one ends after `grace_ms`, or with `None` when it would have. Raises `KeyNotFound`, then
         checks permission; `PreconditionFailed` where the old one is recoverable and the new one cannot be.
-        With an `owner` only keys of theirs are found, and credits are not doubled (`PreconditionFailed`).
         """
-        await self._authorised(who, key_id, "create_key", owner)
+        await self._authorised(who, key_id, "create_key")
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(key_id) as unfolded:
 
             def unit(connection: Connection) -> tuple[Minted, Key, Key]:
-                old = _key(connection, who, key_id, owner)
-                if owner is not None:
-                    rerolling.must_not_double(connection, old, grace_ms)
+                old = _key(connection, who, key_id)
                 api = _api(connection, who, old.api_id or "")
                 recoverable = rerolling.must_be_allowed(connection, who, api, old)
                 minted, fresh = rerolling.successor(api, old, now_ms)
@@ -251,22 +246,19 @@ class Keys:
             self.invalidations.announce(("key", old.digest), ("key", fresh.digest))
         return minted
 
-    async def _authorised(self, who: Principal, key_id: str, action: str, owner: Owner | None = None) -> Key:
-        key = await self.db.read(lambda connection: _key(connection, who, key_id, owner))
+    async def _authorised(self, who: Principal, key_id: str, action: str) -> Key:
+        key = await self.db.read(lambda connection: _key(connection, who, key_id))
         _must(who, key, action)
         return key
 
     def _shown(self, view: KeyView) -> KeyView:
         """The view with its balances and its last use as they are in memory."""
         used_ms = self.last_use.of(view.key.id, view.last_used_ms)
-        present = self._present(view)
-        return present if used_ms == view.last_used_ms else replace(present, last_used_ms=used_ms)
+        return replace(self._present(view), last_used_ms=used_ms)
 
     def _present(self, view: KeyView) -> KeyView:
         """The view with balances as they are in memory."""
         identity = view.identity
-        if view.credits is None and (identity is None or identity.credits is None):
-            return view
         if identity is not None and identity.credits is not None:
             identity = replace(identity, credits=self._of_memory(identity.id, identity.credits))
         own = None if view.credits is None else self._of_memory(view.key.id, view.credits)
@@ -287,9 +279,9 @@ def _api(connection: Connection, who: Principal, api_id: str) -> Api:
     return found
 
 
-def _key(connection: Connection, who: Principal, key_id: str, owner: Owner | None = None) -> Key:
+def _key(connection: Connection, who: Principal, key_id: str) -> Key:
     found = store.find_key(connection, who.workspace_id, key_id)
-    if found is None or (owner is not None and not store.belongs(connection, found, owner)):
+    if found is None:
         raise KeyNotFound
     return found
 

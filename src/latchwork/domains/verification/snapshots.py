@@ -232,10 +232,7 @@ class Verifying(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a set of permissions says about one action on APIs.
-
-    `verifies_apis` are ids of APIs, and `<apiId or *>/<keyId>` for single keys.
-    """
+    """What a set of permissions says about one action on APIs."""
 
     workspace_id: str
     verifies_all: bool

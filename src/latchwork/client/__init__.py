@@ -1,0 +1,85 @@
+"""The Python client: calls a Latchwork server over HTTP, from threads or from asyncio.
+
+`Latchwork` and `AsyncLatchwork` have a method for each of the main procedures and `call` for all. Helpers for web
+frameworks are in `latchwork.client.asgi`, `.fastapi`, `.django` and `.flask`. Nothing of the server is imported.
+"""
+
+from latchwork.client.asynchronous import AsyncLatchwork
+from latchwork.client.calls import Call, KeyLimit, LimitCheck, LimitQuestion, verify_key
+from latchwork.client.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    LatchworkError,
+    NotFound,
+    NotSent,
+    PreconditionFailed,
+    Refused,
+    ServerFailed,
+    TooManyRequests,
+    Unanswered,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+    Violation,
+)
+from latchwork.client.results import (
+    CheckedLimit,
+    CreatedApi,
+    CreatedIdentity,
+    CreatedKey,
+    Credits,
+    Explanation,
+    Identity,
+    Key,
+    Limited,
+    ManyLimited,
+    NamedLimit,
+    Nothing,
+    OneLimited,
+    Step,
+    Verification,
+)
+from latchwork.client.synchronous import Latchwork
+
+__all__ = [
+    "AsyncLatchwork",
+    "BadRequest",
+    "Call",
+    "CheckedLimit",
+    "Conflict",
+    "CreatedApi",
+    "CreatedIdentity",
+    "CreatedKey",
+    "Credits",
+    "Explanation",
+    "Forbidden",
+    "Gone",
+    "Identity",
+    "Key",
+    "KeyLimit",
+    "Latchwork",
+    "LatchworkError",
+    "LimitCheck",
+    "LimitQuestion",
+    "Limited",
+    "ManyLimited",
+    "NamedLimit",
+    "NotFound",
+    "NotSent",
+    "Nothing",
+    "OneLimited",
+    "PreconditionFailed",
+    "Refused",
+    "ServerFailed",
+    "Step",
+    "TooManyRequests",
+    "Unanswered",
+    "Unauthorized",
+    "Unavailable",
+    "Unreadable",
+    "Verification",
+    "Violation",
+    "verify_key",
+]
