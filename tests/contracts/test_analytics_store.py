@@ -8,7 +8,7 @@ import pytest
 from latchwork.adapters.duckdb import DuckDbAnalytics
 from latchwork.domains.analytics import AnalyticsStore, BadBatch, Batch
 from latchwork.domains.analytics.batches import Draft, read
-from latchwork.domains.analytics.records import Row
+from latchwork.domains.analytics.records import Row, Usage
 from tests.domains.analytics.recordings import HOUR_MS, NOW_MS, Subject, limit, question, verification
 
 WITHIN_S = 10.0
@@ -111,3 +111,20 @@ def test_a_batch_that_cannot_be_read_leaves_nothing_behind(store: AnalyticsStore
     assert store.count(question(), WITHIN_S) == []
     store.ingest(_batch("b_1", verification()))
     assert _total(store) == 1
+
+
+def test_usage_counts_the_operations_of_a_workspace_from_start_to_before_end(store: AnalyticsStore) -> None:
+    moments = [NOW_MS - 1, NOW_MS, NOW_MS + 1, NOW_MS + 2 * HOUR_MS, NOW_MS + 3 * HOUR_MS]
+    spaces = [Subject(keyspace_id="ks_1"), Subject(keyspace_id="ks_2"), Subject(workspace_id="ws_2")]
+    events = [verification(moment, subject) for moment in moments for subject in spaces]
+    store.ingest(_batch("b_1", *events, limits=tuple(limit(moment) for moment in moments)))
+    for start_ms, end_ms, expected in (
+        (NOW_MS, NOW_MS + 3 * HOUR_MS, 3),
+        (NOW_MS - 1, NOW_MS + 3 * HOUR_MS + 1, 5),
+        (NOW_MS + 1, NOW_MS + 2 * HOUR_MS, 1),
+        (NOW_MS + 1, NOW_MS + 2, 1),
+        (NOW_MS + 2, NOW_MS + 3, 0),
+    ):
+        assert store.usage("ws_1", start_ms, end_ms, WITHIN_S) == Usage(2 * expected, expected)
+    assert store.usage("ws_2", 0, NOW_MS * 2, WITHIN_S) == Usage(5, 0)
+    assert store.usage("ws_3", 0, NOW_MS * 2, WITHIN_S) == Usage(0, 0)

@@ -2,8 +2,9 @@
 
 from latchwork.adapters.duckdb import DuckDbAnalytics
 from latchwork.compose.data_dir import DataDir
-from latchwork.domains.analytics import Analytics
+from latchwork.domains.analytics import Analytics, AnalyticsNotConfigured
 from latchwork.domains.analytics.spool import Spool
+from latchwork.domains.workspaces import Recorded
 from latchwork.kernel.clock import Clock
 from latchwork.settings import AnalyticsSettings
 
@@ -19,3 +20,16 @@ def analytics_of(settings: AnalyticsSettings, directory: DataDir, clock: Clock) 
         most_buffered=settings.buffer_events,
         retention_days=settings.retention_days,
     )
+
+
+def recorded_by(analytics: Analytics) -> Recorded:
+    """How many operations of a workspace analytics have recorded; none where there are no analytics."""
+
+    async def recorded(workspace_id: str, start_ms: int, end_ms: int) -> int:
+        try:
+            usage = await analytics.usage(workspace_id, start_ms, end_ms)
+        except AnalyticsNotConfigured:
+            return 0
+        return usage.verifications + usage.ratelimits
+
+    return recorded

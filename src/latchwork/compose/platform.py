@@ -9,7 +9,7 @@ from latchwork.compose.addresses import error_pages, portal_url
 from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
-from latchwork.compose.observing import analytics_of
+from latchwork.compose.observing import analytics_of, recorded_by
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Holds, Ledger
@@ -33,7 +33,7 @@ from latchwork.domains.verification import (
     load_caller,
     load_key,
 )
-from latchwork.domains.workspaces import Workspaces
+from latchwork.domains.workspaces import Operations, WorkspaceLimits, Workspaces
 from latchwork.kernel.clock import Clock, SteadyClock
 from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import Database, PostgresDatabase, open_database
@@ -150,6 +150,8 @@ def _assemble(
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         namespaces=Administration(db, clock, invalidations, namespaces, counters),
+        workspace_limits=WorkspaceLimits(db, clock, invalidations),
+        operations=Operations(recorded_by(analytics), clock, invalidations),
         callers=Callers(callers, counters, clock, analytics.uses),
         verifier=verifier,
         explainer=Explainer(verifier, db),

@@ -31,6 +31,7 @@ from latchwork.surfaces.rpc import (
     permissions,
     portal_sessions,
     root_keys,
+    workspace,
 )
 from latchwork.surfaces.rpc.admission import Allowance, bearer_token
 from latchwork.surfaces.rpc.application import UNHOT_HEADERS, RpcApplication
@@ -47,6 +48,7 @@ FAMILIES = (
     namespaces.family,  # the family `ratelimit`, complete
     analytics.family,
     root_keys.family,
+    workspace.family,
     portal_sessions.family,  # the family `portal`, complete
 )
 

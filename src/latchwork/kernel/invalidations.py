@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 Tag = tuple[str, str | bytes]
-"""What changed: `("key", digest)`, `("identity", id)`, `("api", id)`, `("workspace", id)`, `("namespace", id)`."""
+"""What changed: `("key", digest)`, `("identity", id)`, `("api", id)`, `("workspace", id)`, `("namespace", id)`,
+`("quotas", id of a workspace)`."""
 
 
 class Invalidations:

@@ -14,7 +14,8 @@ class Principal:
 
     `subject_id` and `subject_name` name the key for the audit log. `permissions` are tuples such as
     `api.*.create_key`, those that its URNs mean among them (see `urns.expanded`); `*` alone grants everything
-    in the workspace. `requests_per_minute` is the workspace's quota of calls, `None` where it has none.
+    in the workspace. `requests_per_minute` is the workspace's quota of calls, `operations_per_month` that of
+    verifications and limits; `None` where it has none.
     """
 
     workspace_id: str
@@ -27,6 +28,7 @@ class Principal:
     subject_type: str = "key"
     expires_ms: int | None = None
     requests_per_minute: int | None = None
+    operations_per_month: int | None = None
 
     def may(self, resource: str, resource_id: str, action: str, part: str | None = None) -> bool:
         """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`.

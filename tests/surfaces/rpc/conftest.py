@@ -13,7 +13,7 @@ from latchwork.compose.platform import Platform, opened
 from latchwork.compose.surfaces import surfaces_of
 from latchwork.domains.workspaces import operator
 from latchwork.kernel.clock import ManualClock
-from latchwork.settings import EncryptionSettings, Secret, Settings
+from latchwork.settings import AnalyticsSettings, EncryptionSettings, Secret, Settings
 
 START_MS = 1_800_000_000_000
 
@@ -77,13 +77,25 @@ def encryption() -> EncryptionSettings:
     return EncryptionSettings()
 
 
+@pytest.fixture
+def analytics() -> AnalyticsSettings:
+    """How analytics are kept: as usual, where nobody says otherwise."""
+    return AnalyticsSettings()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def house(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, encryption: EncryptionSettings
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    clock: ManualClock,
+    encryption: EncryptionSettings,
+    analytics: AnalyticsSettings,
 ) -> AsyncIterator[House]:
     url = None if request.param == "sqlite" else Secret(request.getfixturevalue("postgres_url"))
     (tmp_path / "spool").mkdir()
-    settings = Settings(data_dir=tmp_path, database_url=url, test_clock=True, encryption=encryption)
+    settings = Settings(
+        data_dir=tmp_path, database_url=url, test_clock=True, encryption=encryption, analytics=analytics
+    )
     async with opened(settings, clock) as platform:
         surfaces = surfaces_of(platform)
         application = Application(

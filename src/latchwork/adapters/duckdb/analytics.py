@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latchwork.adapters.duckdb.loading import load
-from latchwork.adapters.duckdb.questions import counting
+from latchwork.adapters.duckdb.questions import counting, used
 from latchwork.adapters.duckdb.schema import prepare
-from latchwork.domains.analytics import BadBatch, Batch, Counts, QueryTimeout, VerificationsQuestion
+from latchwork.domains.analytics import BadBatch, Batch, Counts, QueryTimeout, Usage, VerificationsQuestion
 from latchwork.domains.analytics.records import OUTCOMES
 
 if TYPE_CHECKING:
@@ -100,6 +100,13 @@ class DuckDbAnalytics:
             sql, parameters, names = counting(question, space[0])
             rows = cursor.execute(sql, parameters).fetchall()
         return [_counts(dict(zip(names, row, strict=True))) for row in rows]
+
+    def usage(self, workspace_id: str, start_ms: int, end_ms: int, timeout_s: float) -> Usage:
+        """How many operations were recorded."""
+        with self._asking(timeout_s) as cursor:
+            found = cursor.execute(*used(workspace_id, start_ms, end_ms)).fetchone()
+        assert found is not None
+        return Usage(*found)
 
     @contextmanager
     def _asking(self, timeout_s: float) -> "Iterator[DuckDBPyConnection]":

@@ -31,6 +31,20 @@ def counting(question: VerificationsQuestion, space: int) -> tuple[str, list[Any
     return sql, parameters, list(columns)
 
 
+def used(workspace_id: str, start_ms: int, end_ms: int) -> tuple[str, list[Any]]:
+    """The statement and its parameters for how many verifications and limits a workspace has recorded."""
+    first, last = _whole_hours(start_ms, end_ms)
+    mine = "space IN (SELECT number FROM spaces WHERE workspace_id = ?) AND time >= ? AND time < ?"
+    spans = [[workspace_id, first, last], [workspace_id, start_ms, first], [workspace_id, last, end_ms]]
+    sql = (
+        f"SELECT (SELECT coalesce(sum(verifications), 0) FROM hours WHERE {mine})::BIGINT"  # noqa: S608
+        f" + (SELECT count(*) FROM verifications WHERE {mine})"
+        f" + (SELECT count(*) FROM verifications WHERE {mine}),"
+        f" (SELECT count(*) FROM limits WHERE {mine})"
+    )
+    return sql, [each for span in [*spans, [workspace_id, start_ms, end_ms]] for each in span]
+
+
 def _groups(question: VerificationsQuestion) -> dict[str, str]:
     groups: dict[str, str] = {}
     if question.bucket is not None:
@@ -59,15 +73,18 @@ def _is_whole(question: VerificationsQuestion) -> bool:
 def _by_hours(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:
     """The whole hours from the counts by hour, what is before and after them from the events."""
     start_ms, end_ms = _start_ms(question), question.end_ms
-    first, last = -(-start_ms // HOUR_MS) * HOUR_MS, end_ms // HOUR_MS * HOUR_MS
-    if first >= last:
-        first = last = end_ms
+    first, last = _whole_hours(start_ms, end_ms)
     source = (
         "SELECT time, outcome, verifications FROM hours WHERE space = ? AND time >= ? AND time < ? "
         "UNION ALL SELECT time, outcome, 1 FROM verifications WHERE space = ? AND time >= ? AND time < ? "
         "UNION ALL SELECT time, outcome, 1 FROM verifications WHERE space = ? AND time >= ? AND time < ?"
     )
     return source, [space, first, last, space, start_ms, first, space, last, end_ms]
+
+
+def _whole_hours(start_ms: int, end_ms: int) -> tuple[int, int]:
+    first, last = -(-start_ms // HOUR_MS) * HOUR_MS, end_ms // HOUR_MS * HOUR_MS
+    return (first, last) if first < last else (end_ms, end_ms)
 
 
 def _by_events(question: VerificationsQuestion, space: int) -> tuple[str, list[Any]]:

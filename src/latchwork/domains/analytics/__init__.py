@@ -13,7 +13,7 @@ from latchwork.domains.analytics.faults import (
     RangeExceedsRetention,
 )
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
-from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
+from latchwork.domains.analytics.records import Counts, Health, Usage, VerificationsQuestion
 from latchwork.domains.analytics.series import Series, SeriesQuestion
 from latchwork.domains.analytics.service import Analytics
 
@@ -31,5 +31,6 @@ __all__ = [
     "RangeExceedsRetention",
     "Series",
     "SeriesQuestion",
+    "Usage",
     "VerificationsQuestion",
 ]

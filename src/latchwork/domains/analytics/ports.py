@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from latchwork.domains.analytics.batches import Batch
-from latchwork.domains.analytics.records import Counts, VerificationsQuestion
+from latchwork.domains.analytics.records import Counts, Usage, VerificationsQuestion
 
 
 class BadBatch(Exception):
@@ -43,4 +43,8 @@ class AnalyticsStore(Protocol):
 
     def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
         """The groups that have events, in any order; raises `QueryTimeout`."""
+        ...
+
+    def usage(self, workspace_id: str, start_ms: int, end_ms: int, timeout_s: float) -> Usage:
+        """How many operations of the workspace were recorded in [start, end); raises `QueryTimeout`."""
         ...

@@ -82,6 +82,14 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many operations of a workspace were recorded."""
+
+    verifications: int
+    ratelimits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How analytics fare; `state` is `ok`, `failing` or `off`."""
 

@@ -12,7 +12,7 @@ from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured, AnalyticsUnavailable
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
 from latchwork.domains.analytics.recorder import TICK_S, Recorder
-from latchwork.domains.analytics.records import Counts, Health, VerificationsQuestion
+from latchwork.domains.analytics.records import Counts, Health, Usage, VerificationsQuestion
 from latchwork.domains.analytics.spool import Spool
 from latchwork.kernel.clock import Clock
 
@@ -111,6 +111,13 @@ class Analytics:
         `RangeExceedsRetention`."""
         asked = series.counted(question, self._retention_ms)
         return series.series_of(question, asked, await self.get_verifications(asked))
+
+    async def usage(self, workspace_id: str, start_ms: int, end_ms: int) -> Usage:
+        """Count a workspace's operations in [start, end); raises `AnalyticsNotConfigured`, `QueryTimeout`."""
+        await self.flush()
+        store = self._store
+        assert store is not None
+        return await self._run(self._askers, lambda: store.usage(workspace_id, start_ms, end_ms, _QUERY_S))
 
     def health(self) -> Health:
         """How it fares."""

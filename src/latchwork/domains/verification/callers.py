@@ -105,4 +105,5 @@ def principal_of(caller: CallerSnapshot, *, remote_ip: str, user_agent: str, req
         request_id=request_id,
         expires_ms=caller.expires_ms,
         requests_per_minute=caller.requests_per_minute,
+        operations_per_month=caller.operations_per_month,
     )

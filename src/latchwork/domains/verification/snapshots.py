@@ -197,6 +197,7 @@ class CallerSnapshot(Snapshot[Scope]):
         "expires_ms",
         "key_id",
         "name",
+        "operations_per_month",
         "permissions",
         "requests_per_minute",
         "until_ms",
@@ -214,6 +215,7 @@ class CallerSnapshot(Snapshot[Scope]):
     workspace_id: str
     workspace_enabled: bool | None
     requests_per_minute: int | None
+    operations_per_month: int | None
     until_ms: int
     verifies_all: bool
     verifies_apis: frozenset[str]

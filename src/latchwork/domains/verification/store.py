@@ -74,6 +74,7 @@ _CALLER = (
         workspaces.c.id.label("target_id"),
         workspaces.c.enabled.label("target_enabled"),
         workspaces.c.api_requests_per_minute,
+        workspaces.c.operations_per_month,
     )
     .outerjoin(workspaces, workspaces.c.id == keys.c.for_workspace_id)
     .where(keys.c.digest == bindparam("digest"))
@@ -163,7 +164,7 @@ def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
         return None
     caller = CallerSnapshot()
     caller.digest = digest
-    caller.scope = Scope(("workspace", row.for_workspace_id))
+    caller.scope = Scope(("workspace", row.for_workspace_id), ("quotas", row.for_workspace_id))
     caller.identity_tag = None
     caller.key_id = row.id
     caller.name = row.name
@@ -172,11 +173,13 @@ def load_caller(connection: Connection, digest: bytes) -> CallerSnapshot | None:
     caller.workspace_id = row.for_workspace_id
     caller.workspace_enabled = row.target_enabled
     caller.requests_per_minute = row.api_requests_per_minute
+    caller.operations_per_month = row.operations_per_month
     held = root_keys_store.permissions_of(connection, [row.id]).get(row.id, ())
     caller.permissions = root_keys_store.effective(connection, caller.workspace_id, held)
     grant = Grant.of(caller.workspace_id, caller.permissions)
     caller.verifies_all, caller.verifies_apis = grant.verifies_all, grant.verifies_apis
-    in_the_way = not caller.enabled or not caller.workspace_enabled or caller.requests_per_minute is not None
+    metered = caller.requests_per_minute is not None or caller.operations_per_month is not None
+    in_the_way = not caller.enabled or not caller.workspace_enabled or metered
     caller.until_ms = -1 if in_the_way else _NEVER_MS if caller.expires_ms is None else caller.expires_ms - 1
     return caller
 

@@ -4,7 +4,25 @@ One more, the operator's own, holds the root keys through which people act in th
 """
 
 from latchwork.domains.workspaces.faults import WorkspaceDisabled, WorkspaceNotFound
-from latchwork.domains.workspaces.records import OPERATOR_ID, Workspace
+from latchwork.domains.workspaces.limits import WorkspaceLimits
+from latchwork.domains.workspaces.operations import Operations, Recorded
+from latchwork.domains.workspaces.records import MOST, OPERATOR_ID, Quotas, Workspace
+from latchwork.domains.workspaces.rules import first_of, following_month_ms, month_start_ms
 from latchwork.domains.workspaces.service import Workspaces, operator
 
-__all__ = ["OPERATOR_ID", "Workspace", "WorkspaceDisabled", "WorkspaceNotFound", "Workspaces", "operator"]
+__all__ = [
+    "MOST",
+    "OPERATOR_ID",
+    "Operations",
+    "Quotas",
+    "Recorded",
+    "Workspace",
+    "WorkspaceDisabled",
+    "WorkspaceLimits",
+    "WorkspaceNotFound",
+    "Workspaces",
+    "first_of",
+    "following_month_ms",
+    "month_start_ms",
+    "operator",
+]

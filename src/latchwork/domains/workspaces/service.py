@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from latchwork.domains import audit
 from latchwork.domains.workspaces import store
 from latchwork.domains.workspaces.faults import WorkspaceNotFound
-from latchwork.domains.workspaces.records import OPERATOR_ID, Workspace
+from latchwork.domains.workspaces.records import MOST, OPERATOR_ID, Workspace
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
@@ -26,8 +26,8 @@ class Workspaces:
         """A new workspace; `requests_per_minute` bounds its management calls (0 refuses all)."""
         if not 1 <= len(name) <= 256:
             raise BadRequest("A workspace's name has 1 to 256 characters.")
-        if requests_per_minute is not None and requests_per_minute < 0:
-            raise BadRequest("Requests per minute is 0 or more.")
+        if requests_per_minute is not None and not 0 <= requests_per_minute <= MOST:
+            raise BadRequest(f"Requests per minute is 0 to {MOST}.")
         workspace = Workspace(new_id("ws"), name, True, requests_per_minute, self.clock.now_ms())
 
         def unit(connection: Connection) -> None:

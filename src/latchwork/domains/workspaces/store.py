@@ -1,8 +1,8 @@
 """The workspaces' queries."""
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
-from latchwork.domains.workspaces.records import OPERATOR_ID, Workspace
+from latchwork.domains.workspaces.records import OPERATOR_ID, Quotas, Workspace
 from latchwork.domains.workspaces.tables import workspaces
 
 
@@ -31,6 +31,30 @@ def tenants(connection: Connection) -> list[Workspace]:
         select(workspaces).where(workspaces.c.id != OPERATOR_ID).order_by(workspaces.c.id)
     )
     return [_of(row) for row in rows]
+
+
+def quotas(connection: Connection, workspace_id: str) -> Quotas:
+    """The workspace's quotas; it must exist."""
+    row = connection.execute(select(workspaces).where(workspaces.c.id == workspace_id)).one()
+    return Quotas(
+        requests_per_minute=row.api_requests_per_minute,
+        operations_per_month=row.operations_per_month,
+        logs_retention_days=row.logs_retention_days,
+        audit_retention_days=row.audit_retention_days,
+        log_drains=row.log_drains,
+    )
+
+
+def set_quotas(connection: Connection, workspace_id: str, wanted: Quotas) -> None:
+    """Replace the workspace's quotas."""
+    values = {
+        "api_requests_per_minute": wanted.requests_per_minute,
+        "operations_per_month": wanted.operations_per_month,
+        "logs_retention_days": wanted.logs_retention_days,
+        "audit_retention_days": wanted.audit_retention_days,
+        "log_drains": wanted.log_drains,
+    }
+    connection.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(values))
 
 
 def _of(row: Row[tuple[object, ...]]) -> Workspace:

@@ -213,7 +213,8 @@ class RpcApplication(Generic[P]):
         else:
             who = await self._authenticate(bearer_token(turn.facts.headers), turn.facts)
             call = Call(self._platform, turn.facts, who=who)
-        await self._count(turn, call.who)
+        if procedure.metered:
+            await self._count(turn, call.who)
         return call
 
     async def _count(self, turn: _Turn[P], who: Principal) -> None:

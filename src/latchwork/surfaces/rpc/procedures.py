@@ -128,6 +128,8 @@ class Procedure(Generic[P]):
     allows_nul: bool
     errors_as: ErrorTypes
     heat: Heat[P] | None
+    metered: bool
+    """Whether its requests count against the workspace's limit."""
 
     def __post_init__(self) -> None:
         unbounded = [] if self.body is None else unbounded_integers(self.body)
@@ -171,6 +173,7 @@ class Family(Generic[P]):
         allows_nul: bool = False,
         errors_as: ErrorTypes = "negotiated",
         heat: Heat[P] | None = None,
+        metered: bool = True,
         path: str | None = None,
         open: bool = False,
         credential: Credential[P] | None = None,
@@ -206,6 +209,7 @@ class Family(Generic[P]):
                     allows_nul=allows_nul,
                     errors_as=errors_as,
                     heat=heat,
+                    metered=metered,
                 )
             )
             return handler

@@ -148,6 +148,7 @@ async def limit(call: Request, body: LimitIdentifier) -> Rendered:
     `X-Unkey-Metrics: disabled` keeps the event out of analytics.
     """
     request = _storable(record_of(body))
+    await call.platform.operations.charge(call.who)
     answer = await call.platform.limiter.limit(
         call.who, request, decided_at(call), observe=call.header("x-unkey-metrics") != "disabled"
     )
@@ -205,6 +206,7 @@ async def multi_limit(
 ) -> ManyLimited:
     """Takes every cost or none. Limits of the same identifier count against each other."""
     requests = [_storable(record_of(question)) for question in body]
+    await call.platform.operations.charge(call.who, len(requests))
     answers = await call.platform.limiter.limit_all(call.who, requests, decided_at(call))
     items = [OneLimited.of(request, answer) for request, answer in zip(requests, answers, strict=True)]
     return ManyLimited(passed=all(item.passed for item in items), limits=items)

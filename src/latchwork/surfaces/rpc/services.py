@@ -11,6 +11,7 @@ from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
 from latchwork.domains.root_keys import RootKeys
 from latchwork.domains.verification import Callers, Explainer, Verifier
+from latchwork.domains.workspaces import Operations, WorkspaceLimits
 from latchwork.kernel.clock import Clock
 from latchwork.surfaces.rpc.procedures import Call
 
@@ -35,6 +36,8 @@ class Services:
     limiter: Limiter
     overrides: Overrides
     namespaces: Administration
+    workspace_limits: WorkspaceLimits
+    operations: Operations
     callers: Callers
     verifier: Verifier
     explainer: Explainer

@@ -204,6 +204,7 @@ async def verify_key(call: Request, body: VerifyKey) -> Rendered:
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
     claim = body.claim(call.remote_ip, call.request_id)
+    await services.operations.charge(call.who)
     await _recognise(call, body, claim)
     verdict = await services.verifier.verify(caller, claim, call.now_ms)
     await _learn_start(call, body, verdict)
@@ -251,6 +252,7 @@ async def verify_keys(call: Request, body: VerifyKeys) -> Rendered:
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
     claims = [request.claim(call.remote_ip, call.request_id) for request in body.requests]
+    await services.operations.charge(call.who, len(claims))
     for request, claim in zip(body.requests, claims, strict=True):
         await _recognise(call, request, claim)
     verdicts = await services.verifier.verify_all(caller, claims, call.now_ms)

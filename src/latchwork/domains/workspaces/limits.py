@@ -1,0 +1,49 @@
+"""The verbs of a workspace's quotas."""
+
+from dataclasses import asdict, dataclass, replace
+
+from latchwork.domains import audit
+from latchwork.domains.workspaces import store
+from latchwork.domains.workspaces.records import Quotas
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.events import Event
+from latchwork.kernel.invalidations import Invalidations
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.outbox import tell
+from latchwork.kernel.uninterrupted import uninterrupted
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceLimits:
+    """Tells and changes the quotas of the caller's own workspace."""
+
+    db: Database
+    clock: Clock
+    invalidations: Invalidations
+
+    async def get(self, who: Principal) -> Quotas:
+        """The workspace's quotas."""
+        who.must("workspace", "*", "read_limits")
+        return await self.db.read(lambda connection: store.quotas(connection, who.workspace_id))
+
+    @uninterrupted
+    async def update(self, who: Principal, changes: dict[str, int | None]) -> Quotas:
+        """Change the quotas that `changes` names as `Quotas` does, in force for the next request."""
+        who.must("workspace", "*", "update_limits")
+        now_ms = self.clock.now_ms()
+
+        def unit(connection: Connection) -> Quotas:
+            before = store.quotas(connection, who.workspace_id)
+            after = replace(before, **changes)
+            store.set_quotas(connection, who.workspace_id, after)
+            facts = {"before": asdict(before), "after": asdict(after)}
+            resource = audit.Resource("workspace", who.workspace_id, None, facts)
+            entry = audit.Entry("workspace.update_limits", "Changed the workspace's limits", (resource,))
+            audit.record(connection, who, now_ms, entry)
+            tell(connection, Event.now(who.workspace_id, "workspace.limits_updated", now_ms))
+            return after
+
+        after = await self.db.write(unit)
+        self.invalidations.announce(("quotas", who.workspace_id))
+        return after
