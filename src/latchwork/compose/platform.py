@@ -12,7 +12,7 @@ from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of, recorded_by
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.credits import Holds, Ledger
+from latchwork.domains.credits import Holds, Ledger, Refills
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
@@ -62,6 +62,7 @@ class Platform:
     services: Services
     ledger: Ledger
     holds: Holds
+    refills: Refills
     analytics: Analytics
     vault: Vault
     runner: Runner
@@ -87,6 +88,9 @@ async def opened(
         holds = Holds(db, ledger, clock)
         await holds.open()
         stack.push_async_callback(holds.close)
+        refills = Refills(db, ledger, clock)
+        await refills.open()
+        stack.push_async_callback(refills.close)
         analytics = analytics_of(settings.analytics, directory, clock)
         last_use = LastUse(db, analytics)
         last_use.start()
@@ -97,7 +101,9 @@ async def opened(
         announcements.start()
         stack.push_async_callback(announcements.stop)
         vault = Vault(db, clock, keyring)
-        platform = _assemble(settings, db, clock, ledger, holds, analytics, last_use=last_use, vault=vault)
+        platform = _assemble(
+            settings, db, clock, ledger, holds, refills, analytics=analytics, last_use=last_use, vault=vault
+        )
         await platform.workspaces.ensure_operator()
         if at_work:
             platform.runner.start()
@@ -121,8 +127,9 @@ def _assemble(
     clock: Clock,
     ledger: Ledger,
     holds: Holds,
-    analytics: Analytics,
+    refills: Refills,
     *,
+    analytics: Analytics,
     last_use: LastUse,
     vault: Vault,
 ) -> Platform:
@@ -133,7 +140,7 @@ def _assemble(
         lambda digest: db.read(lambda connection: load_caller(connection, digest)), invalidations
     )
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
-    verifier = Verifier(keys, counters, ledger, analytics)
+    verifier = Verifier(keys, counters, ledger, refills, analytics)
     managed = Keys(db, clock, invalidations, ledger, last_use, vault)
     jobs = Jobs(db, clock)
     services = Services(
@@ -166,7 +173,9 @@ def _assemble(
     runner = Runner(db, clock, [services.migrations.queue])
     jobs.on_wake(runner.wake)
     workspaces = Workspaces(db, clock)
-    return Platform(settings, db, clock, workspaces, services, ledger, holds, analytics, vault, runner)
+    return Platform(
+        settings, db, clock, workspaces, services, ledger, holds, refills, analytics, vault, runner
+    )
 
 
 def _key_loader(

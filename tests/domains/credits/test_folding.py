@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from latchwork.domains.credits import Change, Ledger, store
+from latchwork.domains.credits import Balance, Change, Ledger, store
 from latchwork.domains.credits.tables import journal
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
@@ -27,7 +27,7 @@ async def _spent_once(database: Database, workspace_id: str) -> Ledger:
 
     def seed(connection: Connection) -> None:
         for subject in SUBJECTS:
-            store.open_balance(connection, workspace_id, subject, 10)
+            store.open_balances(connection, workspace_id, {subject: Balance(10)}, 0)
 
     await database.write(seed)
     ledger = Ledger(database)
@@ -114,7 +114,7 @@ async def test_a_rewriting_makes_a_chunk_in_doubt_certain_first(
         await ledger.fold()
     async with ledger.rewriting(SUBJECTS[0]) as unfolded:
         after = await database.write(
-            lambda c: store.rewrite(c, workspace_id, SUBJECTS[0], unfolded, Change(add=1))
+            lambda c: store.rewrite(c, workspace_id, SUBJECTS[0], unfolded, Change(add=1), 0)
         )
         assert after is not None
         ledger.put(SUBJECTS[0], after.remaining)
@@ -133,7 +133,7 @@ async def test_a_fold_leaves_out_a_subject_that_is_being_rewritten_until_it_is_f
             await asyncio.sleep(0)
         assert unfolded == 3
         await database.write(
-            lambda c: store.rewrite(c, workspace_id, SUBJECTS[7], unfolded, Change(remaining=20))
+            lambda c: store.rewrite(c, workspace_id, SUBJECTS[7], unfolded, Change(remaining=20), 0)
         )
         ledger.put(SUBJECTS[7], 20)
     await folding

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from latchwork.domains.credits import Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
+from latchwork.domains.credits import Balance, Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
 from latchwork.domains.credits.rules import MOST
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
@@ -44,7 +44,9 @@ async def bench(database: Database) -> Bench:
     workspaces = Workspaces(database, ManualClock())
     here, there = await workspaces.create("acme"), await workspaces.create("other")
     bench = Bench(database, _principal(here.id), _principal(there.id))
-    await database.write(lambda connection: store.open_balance(connection, here.id, SUBJECT, 100))
+    await database.write(
+        lambda connection: store.open_balances(connection, here.id, {SUBJECT: Balance(100)}, 0)
+    )
     await bench.ledger.open()
     return bench
 
@@ -165,7 +167,7 @@ async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(
     async with bench.ledger.rewriting(SUBJECT) as unfolded:
         change = Change(remaining=None)
         await bench.database.write(
-            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change)
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0)
         )
         bench.ledger.put(SUBJECT, None)
     assert (await bench.holds.release(bench.who, hold.id)).remaining is None
@@ -174,7 +176,9 @@ async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(
 
 async def test_a_hold_of_two_takes_from_both_or_from_neither(bench: Bench) -> None:
     other = "id_1"
-    await bench.database.write(lambda c: store.open_balance(c, bench.who.workspace_id, other, 40))
+    await bench.database.write(
+        lambda c: store.open_balances(c, bench.who.workspace_id, {other: Balance(40)}, 0)
+    )
     with pytest.raises(TooFewCredits):
         await bench.holds.reserve(bench.who, SUBJECT, 41, 1_000, with_id=other)
     assert (await bench.ledger.settled(SUBJECT), await bench.ledger.settled(other)) == (100, 40)
@@ -191,7 +195,7 @@ async def test_what_is_given_back_does_not_rise_beyond_the_highest_balance(bench
     async with bench.ledger.rewriting(SUBJECT) as unfolded:
         change = Change(remaining=MOST - 1)
         await bench.database.write(
-            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change)
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0)
         )
         bench.ledger.put(SUBJECT, MOST - 1)
     assert (await bench.holds.release(bench.who, hold.id)).remaining == MOST

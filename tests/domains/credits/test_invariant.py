@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from latchwork.domains.credits import Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
+from latchwork.domains.credits import Balance, Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
@@ -84,7 +84,7 @@ class World:
     async def _change(self, change: Change) -> None:
         async with self.ledger.rewriting(self.subject) as unfolded:
             after = await self.database.write(
-                lambda c: store.rewrite(c, self.who.workspace_id, self.subject, unfolded, change)
+                lambda c: store.rewrite(c, self.who.workspace_id, self.subject, unfolded, change, 0)
             )
             assert after is not None
             self.ledger.put(self.subject, after.remaining)
@@ -167,7 +167,9 @@ async def _world(database: Database) -> World:
     workspace = await Workspaces(database, ManualClock()).create("acme")
     who = Principal(workspace.id, "key_root", None, frozenset({"*"}), "127.0.0.1", "", "req_000000000")
     world = World(FlakyDatabase(database), who, f"key_{next(_numbers)}")
-    await database.write(lambda c: store.open_balance(c, workspace.id, world.subject, world.granted))
+    await database.write(
+        lambda c: store.open_balances(c, workspace.id, {world.subject: Balance(world.granted)}, 0)
+    )
     await world.start()
     return world
 

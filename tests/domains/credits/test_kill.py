@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from latchwork.domains.credits import Ledger, store
+from latchwork.domains.credits import Balance, Ledger, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.sql import SqliteDatabase
@@ -38,8 +38,8 @@ async def test_what_was_acknowledged_was_spent_and_nothing_else(sqlite_path: Pat
     await database.open()
     workspace = await Workspaces(database, ManualClock()).create("acme")
 
-    for subject in SUBJECTS:
-        await database.write(lambda c, s=subject: store.open_balance(c, workspace.id, s, GRANTED))  # type: ignore[misc]
+    opened = {subject: Balance(GRANTED) for subject in SUBJECTS}
+    await database.write(lambda c: store.open_balances(c, workspace.id, opened, 0))
     await database.close()
     acknowledged: Counter[str] = Counter()
     chance = random.Random(20_241)

@@ -20,7 +20,7 @@ async def workspace_id(database: Database) -> str:
 
 
 async def _opened(database: Database, workspace_id: str, remaining: int) -> Ledger:
-    await database.write(lambda c: store.open_balance(c, workspace_id, SUBJECT, remaining))
+    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(remaining)}, 0))
     ledger = Ledger(database)
     await ledger.open()
     return ledger
@@ -41,7 +41,7 @@ async def _abandon(ledger: Ledger) -> None:
 
 async def _rewrite(ledger: Ledger, database: Database, workspace_id: str, change: Change) -> Balance | None:
     async with ledger.rewriting(SUBJECT) as unfolded:
-        after = await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change))
+        after = await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0))
         ledger.put(SUBJECT, None if after is None else after.remaining)
     return after
 
@@ -93,7 +93,7 @@ async def test_spends_wait_for_a_rewriting_and_meet_the_new_balance(
         assert ledger.try_spend(SUBJECT, 1) is None
         waiting = asyncio.ensure_future(ledger.spend(SUBJECT, 5))
         change = Change(remaining=5)
-        await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change))
+        await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0))
         ledger.put(SUBJECT, 5)
     assert await waiting is True
     assert ledger.available(SUBJECT) == 0
@@ -150,7 +150,7 @@ class Breaking:
 
 async def test_a_journal_that_fails_gives_everything_back(database: Database, workspace_id: str) -> None:
     breaking = Breaking(database)
-    await database.write(lambda c: store.open_balance(c, workspace_id, SUBJECT, 10))
+    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0))
     ledger = Ledger(breaking)
     await ledger.open()
     await ledger.spend(SUBJECT, 1)
@@ -176,7 +176,7 @@ async def test_what_is_forgotten_is_read_again(database: Database, workspace_id:
 
 async def test_both_balances_pay_or_neither(database: Database, workspace_id: str) -> None:
     ledger = await _opened(database, workspace_id, 5)
-    await database.write(lambda c: store.open_balance(c, workspace_id, "id_1", 2))
+    await database.write(lambda c: store.open_balances(c, workspace_id, {"id_1": Balance(2)}, 0))
     for subject in (SUBJECT, "id_1"):
         await ledger.settled(subject)
     assert ledger.try_spend_both(SUBJECT, "id_1", 2) is True

@@ -30,7 +30,7 @@ class Bench:
     async def _rewrite(self, unfolded: int, amount: int) -> Balance | None:
         change = Change(add=amount)
         after = await self.database.write(
-            lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change)
+            lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change, 0)
         )
         self.ledger.put(SUBJECT, None if after is None else after.remaining)
         return after
@@ -42,7 +42,7 @@ class Bench:
 @pytest.fixture
 async def bench(database: Database) -> Bench:
     workspace = await Workspaces(database, ManualClock()).create("acme")
-    await database.write(lambda c: store.open_balance(c, workspace.id, SUBJECT, 10))
+    await database.write(lambda c: store.open_balances(c, workspace.id, {SUBJECT: Balance(10)}, 0))
     bench = Bench(database, workspace.id)
     await bench.ledger.open()
     await bench.ledger.settled(SUBJECT)
@@ -203,7 +203,7 @@ async def test_a_row_in_doubt_and_a_failing_replacement_leave_the_fold_for_later
 async def test_a_deleted_subject_leaves_neither_balance_nor_spends(bench: Bench) -> None:
     await bench.ledger.spend(SUBJECT, 3)
     async with bench.ledger.rewriting(SUBJECT):
-        await bench.database.write(lambda c: store.close_balance(c, SUBJECT))
+        await bench.database.write(lambda c: store.close_balances(c, [SUBJECT]))
         bench.ledger.put(SUBJECT, None)
     await bench.ledger.fold()
     assert await bench.ledger.settled(SUBJECT) is None

@@ -6,9 +6,22 @@ from itertools import count
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from latchwork.domains.credits import Change, HoldNotFound, Holds, Ledger, TooFewCredits, store
-from latchwork.domains.verification.purses import Purse
+from latchwork.domains.audit.tables import audit_log
+from latchwork.domains.credits import (
+    Balance,
+    Change,
+    HoldNotFound,
+    Holds,
+    Ledger,
+    Refill,
+    Refills,
+    TooFewCredits,
+    store,
+)
+from latchwork.domains.credits.rules import DAY_MS
+from latchwork.domains.verification.purses import Payer, Purse
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
@@ -17,6 +30,7 @@ from latchwork.kernel.sql import Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 TTL_MS = 1_000
+REFILL = Refill("daily", 25)
 BOTH, ALONE = "a key with credits of its own", "a key without"
 KEYS = st.sampled_from([BOTH, ALONE])
 STEPS = st.one_of(
@@ -26,7 +40,7 @@ STEPS = st.one_of(
     st.tuples(st.just("reserve"), st.tuples(KEYS, st.integers(1, 12))),
     st.tuples(st.just("commit"), st.integers(0, 12)),
     st.tuples(st.just("pass_"), st.integers(1, TTL_MS)),
-    st.tuples(st.sampled_from(["fold", "release", "crash", "forget", "race"]), st.just(0)),
+    st.tuples(st.sampled_from(["day", "fold", "release", "crash", "forget", "race"]), st.just(0)),
 )
 _numbers = count()
 
@@ -44,11 +58,13 @@ class World:
     spent: dict[str, int] = field(default_factory=dict)
     held: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     in_doubt: bool = False
+    refilled: int = 0
 
     async def start(self) -> None:
         """Start a process: only the database knows what was."""
         self.ledger = Ledger(self.database)
         self.holds = Holds(self.database, self.ledger, self.clock)
+        self.refills = Refills(self.database, self.ledger, self.clock)
         await self.ledger.open()
 
     def payers(self, which: str) -> tuple[str, ...]:
@@ -64,8 +80,8 @@ class World:
 
     async def pay(self, which: str, cost: int) -> bool:
         """What a verification does."""
-        key = None if which == ALONE else (self.key, 0)
-        purse = Purse(key, (self.identity, 0))
+        key = None if which == ALONE else Payer(self.key, 0)
+        purse = Purse(key, Payer(self.identity, 0))
         while (done := purse.spend(self.ledger, cost)) is None:
             for payer in purse.payers:
                 await self.ledger.settled(payer)
@@ -106,7 +122,7 @@ class World:
     async def _add(self, subject: str, amount: int) -> None:
         async with self.ledger.rewriting(subject) as unfolded:
             after = await self.database.write(
-                lambda c: store.rewrite(c, self.who.workspace_id, subject, unfolded, Change(add=amount))
+                lambda c: store.rewrite(c, self.who.workspace_id, subject, unfolded, Change(add=amount), 0)
             )
             assert after is not None
             self.ledger.put(subject, after.remaining)
@@ -141,11 +157,32 @@ class World:
         """Time passes, and what is then due returns."""
         self.clock.advance(duration_ms)
         await self.holds.sweep()
+        await self.look_at_holds()
+
+    async def look_at_holds(self) -> None:
         for hold_id in list(self.held):
             try:
                 await self.holds.find(self.who, hold_id)
             except HoldNotFound:
                 del self.held[hold_id]
+
+    async def day(self, _nothing: int) -> None:
+        """The refill of the identity becomes due; the holds of yesterday do not stand any more."""
+        self.clock.advance(DAY_MS)
+        await self.refills.sweep()
+        await self.look_at_refills()
+        await self.pass_(0)
+        assert self.available(self.identity) >= REFILL.amount or self.held
+
+    async def look_at_refills(self) -> None:
+        """What the audit log says was added; sweeps also refill what other worlds left in the database."""
+        mine = (audit_log.c.workspace_id == self.who.workspace_id, audit_log.c.event == "credits.refill")
+        rows = await self.database.read(
+            lambda c: c.execute(select(audit_log.c.resources).where(*mine)).scalars().all()
+        )
+        added = sum(resource["meta"]["added"] for row in rows for resource in row)
+        self.granted[self.identity] += added - self.refilled
+        self.refilled = added
 
     async def fold(self, _nothing: int) -> None:
         await self.ledger.fold()
@@ -156,19 +193,25 @@ class World:
             self.ledger.forget(subject)
 
     async def race(self, _nothing: int) -> None:
-        """Everything at once; each part tells what it did."""
+        """Everything at once, on a new day; each part tells what it did."""
+        self.clock.advance(DAY_MS)
         uses = [(BOTH if number % 3 else ALONE, 1) for number in range(20)]
         paying = asyncio.gather(*(self.pay(*use) for use in uses))
         holding = asyncio.gather(
             *(self.reserve((which, 2)) for which in (BOTH, ALONE, BOTH)), return_exceptions=True
         )
-        await asyncio.gather(self._add(self.identity, 7), self._add(self.key, 3), self.ledger.fold())
+        refilling = asyncio.gather(self.refills.sweep(), self.refills.sweep())
+        changes = (self._add(self.identity, 7), self._add(self.key, 3))
+        await asyncio.gather(*changes, self.ledger.fold(), self.holds.sweep())
         self.granted[self.identity] += 7
+        await refilling
+        await self.look_at_refills()
         self.granted[self.key] += 3
         for use, done in zip(uses, await paying, strict=True):
             if done:
                 self.enter(*use)
         await holding
+        await self.look_at_holds()
         self.in_doubt = False
 
     async def crash(self, _nothing: int) -> None:
@@ -193,8 +236,8 @@ async def _world(database: Database) -> World:
     world = World(FlakyDatabase(database), who, f"key_{number}", f"id_{number}")
     world.granted = {world.key: 30, world.identity: 40}
     world.spent = dict.fromkeys(world.granted, 0)
-    for subject, granted in world.granted.items():
-        await database.write(lambda c, s=subject, g=granted: store.open_balance(c, workspace.id, s, g))  # type: ignore[misc]
+    opened = {world.key: Balance(30), world.identity: Balance(40, REFILL)}
+    await database.write(lambda c: store.open_balances(c, workspace.id, opened, 1_700_000_000_000))
     await world.start()
     return world
 

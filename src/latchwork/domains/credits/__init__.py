@@ -10,6 +10,7 @@ from latchwork.domains.credits.holds import Holds
 from latchwork.domains.credits.journal import Commit
 from latchwork.domains.credits.ledger import Ledger
 from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Reservation, Settlement
+from latchwork.domains.credits.refills import Refills
 
 __all__ = [
     "Balance",
@@ -20,6 +21,7 @@ __all__ = [
     "Holds",
     "Ledger",
     "Refill",
+    "Refills",
     "Reservation",
     "Settlement",
     "TooFewCredits",

@@ -1,7 +1,5 @@
 """Holds: credits set aside for work whose cost is known only afterwards."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -9,18 +7,16 @@ from functools import partial
 
 from latchwork.domains.credits import rules, store
 from latchwork.domains.credits.faults import HoldNotFound, TooFewCredits
+from latchwork.domains.credits.keeping import LONGEST_WAIT_MS, Keeping
 from latchwork.domains.credits.ledger import Ledger
 from latchwork.domains.credits.records import Hold, Reservation, Settlement
 from latchwork.kernel.clock import Clock
-from latchwork.kernel.faults import BadRequest, Fault
+from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 
-_log = logging.getLogger(__name__)
 _AT_ONCE = 500
-_LONGEST_WAIT_MS = 60_000  # a clock that was set is noticed within a minute
-_PATIENCE_S = 1  # after a failure
 
 
 class Holds:
@@ -34,22 +30,16 @@ class Holds:
         self._database = database
         self._ledger = ledger
         self._clock = clock
-        self._sooner = asyncio.Event()
         self._next_ms: int | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping = Keeping("returns of expired reservations", self.sweep, self._wait_ms)
 
     async def open(self) -> None:
         """Return what expired while nobody ran, and go on returning what expires."""
-        await self.sweep()
-        self._keeping = asyncio.get_running_loop().create_task(self._keep())
+        await self._keeping.open()
 
     async def close(self) -> None:
         """Stop returning what expires; the next start does it."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
-            self._keeping = None
+        await self._keeping.close()
 
     async def reserve(
         self, who: Principal, subject_id: str, amount: int, ttl_ms: int, *, with_id: str | None = None
@@ -72,7 +62,7 @@ class Holds:
         if rests is None:
             raise TooFewCredits
         if self._next_ms is None or held.expires_ms < self._next_ms:
-            self._sooner.set()
+            self._keeping.sooner()
         return Reservation(held, min(rests.values()))
 
     async def find(self, who: Principal, hold_id: str) -> Hold:
@@ -116,25 +106,8 @@ class Holds:
         remaining = min(rests.values(), default=None)
         return Settlement(held.subject_id, spent, held.amount - spent, remaining)
 
-    async def _keep(self) -> None:
-        while True:
-            self._sooner.clear()
-            try:
-                await self.sweep()
-            except Fault as fault:
-                _log.warning(
-                    "expired reservations could not be returned and will be later: %s", fault.private
-                )
-                await asyncio.sleep(_PATIENCE_S)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait_ms() / 1000):
-                    await self._sooner.wait()
-
     def _wait_ms(self) -> int:
-        if self._next_ms is None:
-            return _LONGEST_WAIT_MS
-        return min(max(1, self._next_ms - self._clock.now_ms()), _LONGEST_WAIT_MS)
+        return LONGEST_WAIT_MS if self._next_ms is None else self._next_ms - self._clock.now_ms()
 
 
 def _hold(

@@ -22,10 +22,24 @@ class Refill:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The credits of a key or an identity. A subject without a balance is unlimited."""
+    """The credits of a key or an identity. A subject without a balance is unlimited.
+
+    `refilled_ms` is when a refill last raised them.
+    """
 
     remaining: int
     refill: Refill | None = None
+    refilled_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """A refill that was due: by how much it raised the balance, 0 if that was high enough, and to what."""
+
+    workspace_id: str
+    subject_id: str
+    added: int
+    remaining: int
 
 
 @dataclass(frozen=True, slots=True)

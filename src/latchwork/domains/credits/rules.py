@@ -1,5 +1,8 @@
 """What must hold of balances, changes and holds; pure."""
 
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta
+
 from msgspec import UNSET, UnsetType
 
 from latchwork.domains.credits.records import Balance, Change, Refill
@@ -8,7 +11,9 @@ from latchwork.kernel.faults import BadRequest
 MOST = 2**53 - 1
 """The highest balance: the largest integer that every reader of JSON takes exactly."""
 
-LONGEST_HOLD_MS = 24 * 60 * 60 * 1000
+DAY_MS = 24 * 60 * 60 * 1000
+
+LONGEST_HOLD_MS = DAY_MS
 """A day: whoever has not settled by then has gone away, and the credits are missed elsewhere."""
 
 
@@ -20,6 +25,24 @@ def changed(before: Balance | None, change: Change) -> Balance | None:
 def opened(remaining: int, refill: Refill | None) -> Balance:
     """A first balance; raises `BadRequest` when it is out of bounds."""
     return Balance(_bounded(remaining), None if refill is None else _sensible(refill))
+
+
+def next_refill_ms(refill: Refill, after_ms: int) -> int:
+    """The first midnight of UTC after `after_ms` at which the refill is due.
+
+    A monthly one whose day a month does not have is due on that month's last day.
+    """
+    if refill.day is None:
+        return (after_ms // DAY_MS + 1) * DAY_MS
+    month = datetime.fromtimestamp(after_ms / 1000, UTC).replace(day=1)
+    due_ms = _midnight_ms(month, refill.day)
+    return due_ms if due_ms > after_ms else _midnight_ms(month + timedelta(days=32), refill.day)
+
+
+def _midnight_ms(month: datetime, day: int) -> int:
+    """The midnight with which that day of a month begins, or its last day."""
+    last = monthrange(month.year, month.month)[1]
+    return int(datetime(month.year, month.month, min(day, last), tzinfo=UTC).timestamp() * 1000)
 
 
 def check_hold(amount: int, ttl_ms: int) -> None:

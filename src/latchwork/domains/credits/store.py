@@ -5,6 +5,7 @@ Functions that say *available* take the unfolded amount from the ledger, which k
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 from latchwork.domains.credits import rules
-from latchwork.domains.credits.records import Balance, Change, Hold, Refill
+from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Refilled
 from latchwork.domains.credits.tables import balances, holds, journal
 from latchwork.kernel.sql.database import Database, Done
 from latchwork.kernel.sql.statements import among
@@ -59,7 +60,7 @@ _SUBTRACT = (
 def find(connection: Connection, subject_ids: Iterable[str]) -> dict[str, Balance]:
     """The stored balances of those subjects that have one; `Ledger.remaining_of` makes them true."""
     rows = connection.execute(_BALANCES, {"among": list(subject_ids)})
-    return {row.subject_id: Balance(row.remaining, _refill(row)) for row in rows}
+    return {row.subject_id: Balance(row.remaining, _refill(row), row.refilled_at_ms) for row in rows}
 
 
 def stored(connection: Connection, subject_id: str) -> int | None:
@@ -69,51 +70,48 @@ def stored(connection: Connection, subject_id: str) -> int | None:
     return remaining
 
 
-def open_balance(
-    connection: Connection, workspace_id: str, subject_id: str, remaining: int, refill: Refill | None = None
+def open_balances(
+    connection: Connection, workspace_id: str, opened: Mapping[str, Balance], now_ms: int
 ) -> None:
-    """Give a new subject its first balance; raises `BadRequest` when it is out of bounds."""
-    open_balances(connection, workspace_id, {subject_id: Balance(remaining, refill)})
-
-
-def open_balances(connection: Connection, workspace_id: str, opened: Mapping[str, Balance]) -> None:
     """Give new subjects, at least one, their first balances; raises `BadRequest` when one is out of bounds."""
-    rows = [
-        {"subject_id": subject_id, "workspace_id": workspace_id}
-        | _columns(rules.opened(balance.remaining, balance.refill), 0)
-        for subject_id, balance in opened.items()
-    ]
+    rows = []
+    for subject_id, wanted in opened.items():
+        balance = rules.opened(wanted.remaining, wanted.refill)
+        ids = {"subject_id": subject_id, "workspace_id": workspace_id}
+        rows.append(ids | _columns(balance, 0) | {"refill_due_at_ms": _due(balance, now_ms)})
     connection.execute(insert(balances), rows)
 
 
 def rewrite(
-    connection: Connection, workspace_id: str, subject_id: str, unfolded: int, change: Change
+    connection: Connection, workspace_id: str, subject_id: str, unfolded: int, change: Change, now_ms: int
 ) -> Balance | None:
     """Apply `change` within `Ledger.rewriting`, which gave `unfolded`; answers what is available then.
 
-    The caller tells the ledger with `Ledger.put` once the unit is committed. Raises `BadRequest`.
+    A refill that stays the same stays due when it was. The caller tells the ledger with `Ledger.put` once the
+    unit is committed. Raises `BadRequest`.
     """
     mine = (balances.c.subject_id == subject_id, balances.c.workspace_id == workspace_id)
     row = connection.execute(select(balances).where(*mine)).first()
-    before = None if row is None else Balance(row.remaining - unfolded, _refill(row))
+    before = None if row is None else Balance(row.remaining - unfolded, _refill(row), row.refilled_at_ms)
     after = rules.changed(before, change)
     if after is None:
         connection.execute(delete(balances).where(*mine))
-    elif row is None:
+        return None
+    if before is not None:
+        after = replace(after, refilled_ms=before.refilled_ms)
+    values = _columns(after, unfolded)
+    if before is None or before.refill != after.refill:
+        values["refill_due_at_ms"] = _due(after, now_ms)
+    if row is None:
         ids = {"subject_id": subject_id, "workspace_id": workspace_id}
-        connection.execute(insert(balances), ids | _columns(after, unfolded))
+        connection.execute(insert(balances), ids | values)
     else:
-        connection.execute(update(balances).where(*mine).values(_columns(after, unfolded)))
+        connection.execute(update(balances).where(*mine).values(values))
     return after
 
 
-def close_balance(connection: Connection, subject_id: str) -> None:
-    """Remove a deleted subject's balance; its holds end at their time, for those who pay with it."""
-    close_balances(connection, [subject_id])
-
-
 def close_balances(connection: Connection, subject_ids: Sequence[str]) -> None:
-    """The same for many subjects."""
+    """Remove the balances of deleted subjects; their holds end at their time, for those who pay with them."""
     connection.execute(delete(balances).where(balances.c.subject_id.in_(subject_ids)))
 
 
@@ -126,10 +124,53 @@ def _columns(balance: Balance, unfolded: int) -> dict[str, int | None]:
     }
 
 
+def _due(balance: Balance, now_ms: int) -> int | None:
+    return None if balance.refill is None else rules.next_refill_ms(balance.refill, now_ms)
+
+
 def _refill(row: Row[Any]) -> Refill | None:
     if row.refill_amount is None:
         return None
     return Refill("daily" if row.refill_day is None else "monthly", row.refill_amount, row.refill_day)
+
+
+# Refills
+
+
+def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
+    """Subjects of every workspace whose refill is due, the longest waiting first."""
+    question = select(balances.c.subject_id).where(balances.c.refill_due_at_ms <= now_ms)
+    return list(connection.execute(question.order_by(balances.c.refill_due_at_ms).limit(limit)).scalars())
+
+
+def dues(connection: Connection, subject_ids: Iterable[str]) -> dict[str, int]:
+    """When those of the subjects that have a refill are due next."""
+    among = balances.c.subject_id.in_(list(subject_ids))
+    rows = connection.execute(select(balances.c.subject_id, balances.c.refill_due_at_ms).where(among))
+    return {row.subject_id: row.refill_due_at_ms for row in rows if row.refill_due_at_ms is not None}
+
+
+def refill(connection: Connection, unfolded: Mapping[str, int], now_ms: int) -> list[Refilled]:
+    """Raise to its refill's amount each balance that is due, and set when it is due next.
+
+    Within `Ledger.rewriting` of all of them, which gave `unfolded`.
+    """
+    is_due = (balances.c.subject_id.in_(list(unfolded)), balances.c.refill_due_at_ms <= now_ms)
+    done = []
+    for row in connection.execute(select(balances).where(*is_due)).all():
+        wanted = _refill(row)
+        assert wanted is not None  # it has a time because it has an amount
+        available = row.remaining - unfolded[row.subject_id]
+        added = max(0, wanted.amount - available)
+        done.append(Refilled(row.workspace_id, row.subject_id, added, available + added))
+        values = {
+            "remaining": row.remaining + added,
+            "refill_due_at_ms": rules.next_refill_ms(wanted, now_ms),
+        }
+        if added:
+            values["refilled_at_ms"] = now_ms
+        connection.execute(update(balances).where(balances.c.subject_id == row.subject_id).values(values))
+    return done
 
 
 # The journal

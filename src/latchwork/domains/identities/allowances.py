@@ -39,7 +39,9 @@ class Allowances:
 
             def unit(connection: Connection) -> tuple[Balance | None, Balance | None]:
                 identity = _find(connection, who, identity_id)
-                after = credits_store.rewrite(connection, who.workspace_id, identity_id, unfolded, change)
+                after = credits_store.rewrite(
+                    connection, who.workspace_id, identity_id, unfolded, change, now_ms
+                )
                 _record(connection, who, identity, now_ms)
                 return identity.credits, after
 

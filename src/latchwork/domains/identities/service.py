@@ -57,7 +57,7 @@ class Identities:
         def unit(connection: Connection) -> None:
             store.add(connection, identity, now_ms)
             if credits is not None:
-                credits_store.open_balances(connection, who.workspace_id, {identity.id: credits})
+                credits_store.open_balances(connection, who.workspace_id, {identity.id: credits}, now_ms)
             changes = set_rules(connection, who.workspace_id, identity.id, limits, now_ms)
             audit.record(
                 connection, who, now_ms, _entry("create", identity), *_limits_changed(identity, changes)
@@ -137,7 +137,7 @@ class Identities:
         def unit(connection: Connection) -> None:
             stored = _find(connection, who, identity_id)
             changes = set_rules(connection, who.workspace_id, identity_id, [], now_ms)
-            credits_store.close_balance(connection, identity_id)
+            credits_store.close_balances(connection, [identity_id])
             store.change(connection, identity_id, {"deleted_at_ms": now_ms}, now_ms)
             audit.record(connection, who, now_ms, _entry("delete", stored), *_limits_changed(stored, changes))
             tell(connection, Event.now(who.workspace_id, "identity.deleted", now_ms, identity_id=identity_id))

@@ -33,7 +33,8 @@ def apply(
     """Write what `change` names; `unfolded` comes from the ledger, which is holding the key's spends."""
     store.update_key(connection, key.id, _columns(connection, who, change, now_ms), now_ms)
     if not isinstance(change.credits, UnsetType):
-        credits_store.rewrite(connection, key.workspace_id, key.id, unfolded, _credits(change.credits))
+        wanted = _credits(change.credits)
+        credits_store.rewrite(connection, key.workspace_id, key.id, unfolded, wanted, now_ms)
     entries = [_updated(key)]
     if not isinstance(change.limits, UnsetType):
         changes = set_rules(connection, key.workspace_id, key.id, change.limits, now_ms)

@@ -52,8 +52,7 @@ def issue(
     )
     store.add_key(connection, key)
     if wanted.credits is not None:
-        balance = wanted.credits
-        credits_store.open_balance(connection, key.workspace_id, key.id, balance.remaining, balance.refill)
+        credits_store.open_balances(connection, key.workspace_id, {key.id: wanted.credits}, now_ms)
     entries = [_created(key)]
     if wanted.limits:
         set_rules(connection, key.workspace_id, key.id, wanted.limits, now_ms)

@@ -53,8 +53,8 @@ def add(connection: Connection, old: Key, fresh: Key, unfolded: int, now_ms: int
     set_rules(connection, fresh.workspace_id, fresh.id, renewed, now_ms)
     balance = credits_store.find(connection, [old.id]).get(old.id)
     if balance is not None:
-        left = balance.remaining - unfolded
-        credits_store.open_balance(connection, fresh.workspace_id, fresh.id, left, balance.refill)
+        left = replace(balance, remaining=balance.remaining - unfolded)
+        credits_store.open_balances(connection, fresh.workspace_id, {fresh.id: left}, now_ms)
 
 
 def end(connection: Connection, old: Key, grace_ms: int | None, now_ms: int) -> None:

@@ -164,7 +164,9 @@ class Keys:
 
             def unit(connection: Connection) -> tuple[bytes, Balance | None]:
                 key = _key(connection, who, key_id)
-                balance = credits_store.rewrite(connection, key.workspace_id, key_id, unfolded, change)
+                balance = credits_store.rewrite(
+                    connection, key.workspace_id, key_id, unfolded, change, now_ms
+                )
                 store.update_key(connection, key_id, {}, now_ms)
                 changing.record_update(connection, who, key, now_ms)
                 return key.digest, balance

@@ -114,7 +114,7 @@ def _add(
             keys_store.keep_sealed(connection, workspace_id, each.id, each.sealed)
     balances = {key.id: each.wanted.credits for key, each in made if each.wanted.credits is not None}
     if balances:
-        credits_store.open_balances(connection, workspace_id, balances)
+        credits_store.open_balances(connection, workspace_id, balances, now_ms)
     add_rules(connection, workspace_id, {key.id: each.wanted.limits for key, each in made}, now_ms)
     permissions = {
         (key.id, ids.permissions[slug.casefold()]) for key, each in made for slug in each.wanted.permissions

@@ -8,12 +8,15 @@ from latchwork.domains.ratelimits import LimitState
 from latchwork.domains.verification import store
 from latchwork.domains.verification.checks import CHECKS
 from latchwork.domains.verification.limits import Bound, chosen
+from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.records import Claim, Outcome
 from latchwork.domains.verification.service import Verifier
 from latchwork.domains.verification.snapshots import Grant, KeySnapshot
 from latchwork.kernel.durations import moment, spoken
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Database
+
+_PROCEDURES = {"credits": "keys.updateCredits", "identityCredits": "identities.updateCredits"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Explainer:
         steps = [Step("key", "passed", f"The key is {snapshot.key_id} of API {snapshot.api_id}.")]
         steps += self._stateless(snapshot, claim, now_ms)
         steps += self._limits(snapshot, claim, now_ms)
-        steps += self._credits(snapshot, claim)
+        steps += self._credits(snapshot, claim, now_ms)
         failed = [step.code for step in steps if step.code is not None]
         return Explanation(failed[0] if failed else Outcome.VALID, steps)
 
@@ -124,27 +127,29 @@ class Explainer:
         for limit, state in zip(bound, states, strict=True):
             yield _limit_step(limit, state)
 
-    def _credits(self, snapshot: KeySnapshot, claim: Claim) -> Iterator[Step]:
-        purse, ledger = snapshot.purse, self._verifier.ledger
-        cost = 1 if claim.cost is None else claim.cost
-        remaining = None if purse is None else purse.of_key(ledger)
-        if remaining is None:
+    def _credits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
+        purse, cost = snapshot.purse, 1 if claim.cost is None else claim.cost
+        if purse is None or purse.key_id is None:
             yield Step("credits", "skipped", "The key is not limited by credits.")
         else:
-            yield _credits_step("credits", remaining, cost, "keys.updateCredits")
-        remaining = None if purse is None else purse.of_identity(ledger)
-        if remaining is None:
+            yield self._paying("credits", purse, purse.key_id, cost, now_ms)
+        if purse is None or purse.identity_id is None:
             yield Step("identityCredits", "skipped", "The key has no identity that is limited by credits.")
         else:
-            yield _credits_step("identityCredits", remaining, cost, "identities.updateCredits")
+            yield self._paying("identityCredits", purse, purse.identity_id, cost, now_ms)
 
-
-def _credits_step(check: str, remaining: int, cost: int, procedure: str) -> Step:
-    detail = f"{remaining} credits remain, this costs {cost}."
-    if remaining >= cost:
-        return Step(check, "passed", detail)
-    remedy = f"Add at least {cost - remaining} credits: {procedure} with operation increment."
-    return Step(check, "failed", detail, code=Outcome.USAGE_EXCEEDED, remedy=remedy)
+    def _paying(self, check: str, purse: Purse, payer: str, cost: int, now_ms: int) -> Step:
+        remaining = purse.foreseen(payer, self._verifier.ledger.available(payer) or 0, now_ms)
+        detail = f"{remaining} credits remain, this costs {cost}."
+        if remaining >= cost:
+            return Step(check, "passed", detail)
+        procedure = _PROCEDURES[check]
+        remedy = f"add at least {cost - remaining} credits: {procedure} with operation increment."
+        refill = purse.refills.get(payer)
+        if refill is not None and refill.amount >= cost and refill.due_ms > now_ms:
+            remedy = f"wait for the refill at {moment(refill.due_ms)}, or {remedy}"
+        remedy = remedy[0].upper() + remedy[1:]
+        return Step(check, "failed", detail, code=Outcome.USAGE_EXCEEDED, remedy=remedy)
 
 
 def _limit_step(bound: Bound, state: LimitState) -> Step:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.credits import Ledger
+from latchwork.domains.credits import Ledger, Refills
 from latchwork.domains.permissions import compile_query
 from latchwork.domains.ratelimits import Counters, LimitRule, LimitState
 from latchwork.domains.verification.cache import MISSING, SnapshotCache
@@ -26,6 +26,7 @@ class Verifier:
         keys: SnapshotCache[KeySnapshot],
         counters: Counters,
         ledger: Ledger,
+        refills: Refills,
         analytics: Analytics,
     ) -> None:
         self.keys = keys
@@ -34,6 +35,7 @@ class Verifier:
         self._take_one = counters.take_one
         self.ledger = ledger
         self._balances = ledger.balances
+        self._refills = refills
         self._record = analytics.verifications.append
         self._uses = analytics.uses
         self._sampled = 0
@@ -44,7 +46,7 @@ class Verifier:
         Raises `QuerySyntaxError`, `PreconditionFailed` for a limit that does not exist, `BadRequest`.
         """
         while (verdict := self.attempt(caller, claim, now_ms)) is None:
-            await self._ready(claim.digest)
+            await self._ready(claim.digest, now_ms)
         if verdict.commit is not None:
             await verdict.commit
         return verdict
@@ -62,18 +64,22 @@ class Verifier:
         verdicts = []
         for claim in claims:
             while (verdict := self.attempt(caller, claim, now_ms)) is None:
-                await self._ready(claim.digest)
+                await self._ready(claim.digest, now_ms)
             verdicts.append(verdict)
         for commit in {id(v.commit): v.commit for v in verdicts if v.commit is not None}.values():
             await commit
         return verdicts
 
-    async def _ready(self, digest: bytes) -> None:
-        """Fetch what a decision about `digest` needs."""
+    async def _ready(self, digest: bytes, now_ms: int) -> None:
+        """Fetch what a decision about `digest` needs, and refill the credits whose moment it is."""
         snapshot = await self.keys.fetch(digest)
-        if snapshot is not None and snapshot.purse is not None:
-            for payer in snapshot.purse.payers:
-                await self.ledger.settled(payer)
+        if snapshot is None or snapshot.purse is None:
+            return
+        purse = snapshot.purse
+        if now_ms >= purse.due_ms:
+            purse.renew(await self._refills.ensure(purse.payers, now_ms))
+        for payer in purse.payers:
+            await self.ledger.settled(payer)
 
     def attempt(self, caller: Verifying, claim: Claim, now_ms: int) -> Verdict | None:
         """The verdict if memory suffices, else `None` with nothing consumed; see `verify` for faults.
@@ -89,7 +95,7 @@ class Verifier:
         purse = snapshot.purse
         if purse is not None and (
             purse.payer not in self._balances
-            or (now_ms >= purse.plain_until_ms and not purse.is_at_hand(self._balances))
+            or (now_ms >= purse.plain_until_ms and not purse.is_at_hand(self._balances, now_ms))
         ):
             return None
         if snapshot.is_plain and claim.query is None and not claim.limits:
@@ -161,21 +167,26 @@ class Verifier:
         return verdict
 
     def _tell_credits(self, verdict: Verdict, purse: Purse) -> None:
-        if purse.identity_pays:
-            verdict.identity_remaining = purse.of_identity(self.ledger)
-        verdict.remaining = purse.of_key(self.ledger)
+        available = self.ledger.available
+        verdict.remaining = None if purse.key_id is None else available(purse.key_id)
+        verdict.identity_remaining = None if purse.identity_id is None else available(purse.identity_id)
 
     def _spend(self, verdict: Verdict, purse: Purse, claim: Claim) -> int:
         """Spend for a verdict that is valid so far, and turn it into a refusal if that fails."""
         cost = 1 if claim.cost is None else claim.cost
-        done = purse.spend(self.ledger, cost)
-        self._tell_credits(verdict, purse)
+        ledger = self.ledger
+        if purse.identity_pays:
+            done = purse.spend(ledger, cost)
+            self._tell_credits(verdict, purse)
+        else:
+            done = ledger.try_spend(purse.payer, cost)
+            verdict.remaining = ledger.available(purse.payer)
         if done:
             if cost:
-                verdict.commit = self.ledger.commit_of_now()
+                verdict.commit = ledger.commit_of_now()
             return cost
         verdict.outcome = Outcome.USAGE_EXCEEDED
-        verdict.reason = _too_few(verdict, cost)
+        verdict.reason, verdict.retry_at_ms = _too_few(verdict, cost), purse.retry_ms(ledger, cost)
         return 0
 
     def _is_sampled(self, snapshot: KeySnapshot, now_ms: int) -> bool:

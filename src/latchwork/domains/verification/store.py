@@ -13,7 +13,7 @@ from latchwork.domains.ratelimits.store import rule_columns, rule_of
 from latchwork.domains.ratelimits.tables import limit_rules
 from latchwork.domains.root_keys import store as root_keys_store
 from latchwork.domains.verification.checks import concerning
-from latchwork.domains.verification.purses import Purse
+from latchwork.domains.verification.purses import Due, Payer, Purse
 from latchwork.domains.verification.snapshots import (
     BoundLimit,
     CallerSnapshot,
@@ -50,7 +50,11 @@ _KEY = (
         identities.c.external_id,
         identities.c.meta.label("identity_meta"),
         balances.c.remaining,
+        balances.c.refill_amount,
+        balances.c.refill_due_at_ms,
         _allowances.c.remaining.label("allowance"),
+        _allowances.c.refill_amount.label("allowance_refill_amount"),
+        _allowances.c.refill_due_at_ms.label("allowance_refill_due_at_ms"),
         exists().where(key_permissions.c.key_id == keys.c.id).label("has_permissions"),
         exists().where(key_roles.c.key_id == keys.c.id).label("has_roles"),
         *rule_columns,
@@ -127,8 +131,17 @@ def _of_row(row: Any) -> KeySnapshot:
 def _purse(row: Any) -> Purse | None:
     if row.remaining is None and row.allowance is None:
         return None
-    key = None if row.remaining is None else (row.id, row.remaining)
-    return Purse(key, None if row.allowance is None else (row.live_identity_id, row.allowance))
+    key = identity = None
+    if row.remaining is not None:
+        key = Payer(row.id, row.remaining, _refill(row.refill_amount, row.refill_due_at_ms))
+    if row.allowance is not None:
+        refill = _refill(row.allowance_refill_amount, row.allowance_refill_due_at_ms)
+        identity = Payer(row.live_identity_id, row.allowance, refill)
+    return Purse(key, identity)
+
+
+def _refill(amount: int | None, due_ms: int | None) -> Due | None:
+    return None if amount is None or due_ms is None else Due(amount, due_ms)
 
 
 def _place(row: Any) -> Place:

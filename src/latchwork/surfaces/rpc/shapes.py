@@ -85,7 +85,10 @@ Limits = Annotated[list[LimitBody], Meta(max_length=50)]
 
 
 class RefillBody(Body):
-    """A refill: `amount` credits at every start of a day, or of the month's `refillDay`."""
+    """A refill: at the start of every day (UTC), or of the month's `refillDay`, credits rise to `amount`.
+
+    A month without that day is refilled on its last.
+    """
 
     interval: Literal["daily", "monthly"]
     amount: Positive
@@ -163,11 +166,12 @@ class LimitData(Data):
 
 
 class RefillData(Data):
-    """A refill."""
+    """A refill; `lastRefillAt` is when it last raised the credits."""
 
     interval: Literal["daily", "monthly"]
     amount: int
     refill_day: int | UnsetType = UNSET
+    last_refill_at: int | UnsetType = UNSET
 
 
 class CreditsData(Data):
@@ -188,6 +192,7 @@ class CreditsData(Data):
                 interval=balance.refill.interval,
                 amount=balance.refill.amount,
                 refill_day=UNSET if day is None else day,
+                last_refill_at=balance.refilled_ms or UNSET,
             )
         return cls(remaining=balance.remaining, refill=refill)
 
