@@ -256,11 +256,14 @@ class Keys:
     def _shown(self, view: KeyView) -> KeyView:
         """The view with its balances and its last use as they are in memory."""
         used_ms = self.last_use.of(view.key.id, view.last_used_ms)
-        return replace(self._present(view), last_used_ms=used_ms)
+        present = self._present(view)
+        return present if used_ms == view.last_used_ms else replace(present, last_used_ms=used_ms)
 
     def _present(self, view: KeyView) -> KeyView:
         """The view with balances as they are in memory."""
         identity = view.identity
+        if view.credits is None and (identity is None or identity.credits is None):
+            return view
         if identity is not None and identity.credits is not None:
             identity = replace(identity, credits=self._of_memory(identity.id, identity.credits))
         own = None if view.credits is None else self._of_memory(view.key.id, view.credits)
