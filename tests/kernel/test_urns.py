@@ -29,9 +29,17 @@ def principal(*permissions: str, workspace_id: str = "ws_1") -> Principal:
         ("keyspaces/ks_1#read", ["api.api_1.read_api", "api.api_1.read_analytics"], ["api.api_1.read_key"]),
         ("keyspaces/ks_1/**#read", ["api.api_1.read_key"], ["api.api_1.read_api", "api.api_1.verify_key"]),
         ("keyspaces/ks_9/keys/*#read_key", [], ["api.ks_9.read_key", "api.*.read_key"]),
-        ("keyspaces/*/keys/*#write", ["api.*.delete_key"], ["api.*.decrypt_key", "api.*.encrypt_key"]),
+        (
+            "keyspaces/*/keys/*#write",
+            ["api.*.update_key"],
+            ["api.*.delete_key", "api.*.decrypt_key", "api.*.encrypt_key"],
+        ),
         ("keyspaces/*/keys/*#verify_key", ["api.*.verify_key"], ["api.*.read_key"]),
-        ("projects/*/identities/*#write", ["identity.*.delete_identity"], ["identity.*.read_identity"]),
+        (
+            "projects/*/identities/*#delete",
+            ["identity.*.delete_identity"],
+            ["identity.*.read_identity", "identity.*.update_identity"],
+        ),
         ("projects/*/identities/id_1#read", ["identity.id_1.read_identity"], ["identity.*.read_identity"]),
         ("projects/p_1/identities/*#read", [], ["identity.*.read_identity"]),
         ("ratelimits/namespaces/*#limit", ["ratelimit.*.limit"], ["ratelimit.*.read_namespace"]),
@@ -49,13 +57,21 @@ def principal(*permissions: str, workspace_id: str = "ws_1") -> Principal:
         ("rbac/roles/*#write", ["rbac.*.add_permission_to_role"], ["rbac.*.create_permission"]),
         (
             "rootKeys/*#write",
-            ["workspace.*.create_root_key", "workspace.key_1.delete_root_key"],
+            ["workspace.*.create_root_key", "workspace.key_1.update_root_key"],
             ["workspace.*.read_root_key"],
         ),
         ("rootKeys/key_1#write", ["workspace.key_1.update_root_key"], ["workspace.key_2.update_root_key"]),
         ("auditLogs/*#read", ["workspace.*.read_audit_log"], ["workspace.*.read_limits"]),
+        ("keyspaces/ks_1#create_key", ["api.api_1.create_key"], ["api.api_1.read_key"]),
+        ("projects/*/rbac/roles/*#write", ["rbac.*.create_role"], ["rbac.*.delete_role"]),
+        ("projects/*/rbac/permissions/*#delete", ["rbac.*.delete_permission"], ["rbac.*.create_role"]),
+        ("projects/**#read", ["portal.*.read_portal", "identity.*.read_identity"], ["api.*.read_api"]),
         ("limits#write", ["workspace.*.update_limits"], ["workspace.*.read_limits"]),
-        ("portals/*/sessions/*#write", ["portal.*.create_portal_session"], ["portal.*.create_portal"]),
+        (
+            "projects/*/portals/*/sessions/*#write",
+            ["portal.*.create_portal_session"],
+            ["portal.*.create_portal"],
+        ),
         ("**#read", ["api.*.read_key", "workspace.*.read_usage"], ["api.*.create_key", "anything.*.read_it"]),
         ("**#*", ["api.*.create_key", "anything.at.all"], []),
     ],
@@ -139,11 +155,11 @@ PLACES = {
     ("ratelimit", "set_override"): "ratelimits/namespaces/{id}/overrides/{part}",
     ("ratelimit", "limit"): "ratelimits/namespaces/{id}",
     ("identity", "read_identity"): "projects/*/identities/{id}",
-    ("rbac", "delete_role"): "rbac/roles/{id}",
+    ("portal", "delete_portal"): "projects/*/portals/{id}",
     ("workspace", "update_limits"): "limits",
 }
 WORDS = {"read_api": "read", "update_key": "write", "set_override": "write", "read_identity": "read"} | {
-    "delete_role": "write",
+    "delete_portal": "delete",
     "update_limits": "write",
 }
 IDS = ["ks_1", "ks_2", "key_1", "key_2"]
@@ -160,7 +176,7 @@ PATH = st.one_of(
         ).map(list)
     ),
 )
-ACTION = st.sampled_from(["read", "write", *{action for _, action in PLACES}])
+ACTION = st.sampled_from(["read", "write", "delete", *{action for _, action in PLACES}])
 DEPTH = st.integers(0, 5)
 
 

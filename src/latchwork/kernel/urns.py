@@ -3,10 +3,10 @@
 A URN is read once, when its holder is loaded, and becomes tuples such as `api.*.read_key`; whatever decides
 later looks into one set. So a URN costs nothing where permissions are checked.
 
-In a path `*` stands for one segment, and `**` at its end for everything below. The actions `read` and `write`
-stand for the specific ones that only read, or that create, change or delete; what reveals or uses keys and
-limits (`verify_key`, `decrypt_key`, `encrypt_key`, `limit`) is granted by its own name alone. The action `*` goes
-with the path `**` only, and grants everything.
+In a path `*` stands for one segment, and `**` at its end for everything below. The actions `read`, `write` and
+`delete` stand for the specific ones that only read, that create or change, and that delete; none of them includes
+another. What reveals or uses keys and limits (`verify_key`, `decrypt_key`, `encrypt_key`, `limit`) is granted by its
+own name alone. The action `*` goes with the path `**` only, and grants everything.
 """
 
 import re
@@ -23,11 +23,23 @@ _URN = re.compile(
 )
 _SEGMENT = re.compile(r"[A-Za-z0-9_.\-]+|\*", re.ASCII)
 
-_READS = ("read_", "list_")
-_WRITES = ("create_", "update_", "delete_", "set_", "add_", "remove_")
+_CLASSES = {
+    "read": ("read_", "list_"),
+    "write": ("create_", "update_", "set_", "add_", "remove_"),
+    "delete": ("delete_",),
+}
+_RBAC_PERMISSIONS = (
+    "rbac: read_permission create_permission update_permission delete_permission "
+    "add_permission_to_key remove_permission_from_key"
+)
+_RBAC_ROLES = (
+    "rbac: read_role create_role update_role delete_role add_role_to_key remove_role_from_key "
+    "add_permission_to_role remove_permission_from_role"
+)
+_PORTALS = "portal: read_portal create_portal update_portal delete_portal"
 
 _PATHS: dict[str, str] = {
-    "keyspaces/{id}": "api: read_api create_api update_api delete_api read_analytics",
+    "keyspaces/{id}": "api: read_api create_api update_api delete_api read_analytics create_key",
     "keyspaces/{id}/keys/{part}": (
         "api: read_key create_key update_key delete_key verify_key encrypt_key decrypt_key"
     ),
@@ -38,22 +50,21 @@ _PATHS: dict[str, str] = {
     "ratelimits/namespaces/{id}/overrides/{part}": (
         "ratelimit: read_override list_overrides set_override delete_override"
     ),
-    "rbac/permissions/{id}": (
-        "rbac: read_permission create_permission update_permission delete_permission "
-        "add_permission_to_key remove_permission_from_key"
-    ),
-    "rbac/roles/{id}": (
-        "rbac: read_role create_role update_role delete_role add_role_to_key remove_role_from_key "
-        "add_permission_to_role remove_permission_from_role"
-    ),
-    "portals/{id}": "portal: read_portal create_portal update_portal delete_portal",
-    "portals/{id}/sessions/*": "portal: create_portal_session",
+    "rbac/permissions/{id}": _RBAC_PERMISSIONS,
+    "rbac/roles/{id}": _RBAC_ROLES,
+    "projects/*/rbac/permissions/{id}": _RBAC_PERMISSIONS,
+    "projects/*/rbac/roles/{id}": _RBAC_ROLES,
+    "projects/*/portals/{id}": _PORTALS,
+    "projects/*/portals/{id}/sessions/*": "portal: create_portal_session",
     "rootKeys/{id}": "workspace: read_root_key create_root_key update_root_key delete_root_key",
     "auditLogs/*": "workspace: read_audit_log",
     "limits": "workspace: read_limits update_limits",
     "usage": "workspace: read_usage",
 }
-"""Where the things are that tuples speak of. `id` is the tuple's own, `part` what is within it."""
+"""Where the things are that tuples speak of. `id` is the tuple's own, `part` what is within it.
+
+There are no projects here, so `*` stands for the one that there would be.
+"""
 
 
 class BadUrn(ValueError):
@@ -153,11 +164,7 @@ def _places() -> tuple[_Place, ...]:
 
 
 def _includes(granted: str, action: str) -> bool:
-    if granted == "read":
-        return action.startswith(_READS)
-    if granted == "write":
-        return action.startswith(_WRITES)
-    return granted == action
+    return granted == action or action.startswith(_CLASSES.get(granted, ("\0",)))
 
 
 def _subject(path: tuple[str, ...], place: _Place, api_of_keyspace: Mapping[str, str]) -> str | None:

@@ -61,6 +61,14 @@ def _covers_tuple(held: frozenset[str], permission: str) -> bool:
     return any(each in held for each in wider)
 
 
+def readable(held: frozenset[str]) -> frozenset[str]:
+    """The ids of root keys that `held` lets one read, `*` among them for all."""
+    head, tail = "workspace.", ".read_root_key"
+    named = (each for each in held if each.startswith(head) and each.endswith(tail))
+    ids = frozenset(each[len(head) : -len(tail)] for each in named)
+    return ids | {EVERYTHING} if EVERYTHING in held else ids
+
+
 def old_expiry(expires_ms: int | None, grace_ms: int | None, now_ms: int) -> int | None:
     """When the old key of a reroll ends: at once, or after the grace, rounded up to a whole minute.
 

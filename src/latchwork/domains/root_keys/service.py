@@ -87,10 +87,12 @@ class RootKeys:
         return await self.db.read(lambda connection: store.count(connection, workspace_id))
 
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[RootKey]:
-        """Up to `limit` root keys from id `cursor` on."""
-        who.must("workspace", "*", "read_root_key")
+        """Up to `limit` of the root keys that the caller may read, from id `cursor` on."""
+        readable = rules.readable(who.permissions)
+        if not readable:
+            who.must("workspace", "*", "read_root_key")
         found = await self.db.read(
-            lambda connection: store.page(connection, who.workspace_id, cursor=cursor, limit=limit)
+            lambda connection: store.page(connection, who.workspace_id, readable, cursor=cursor, limit=limit)
         )
         return [replace(key, last_used_ms=self.last_use.of(key.id, key.last_used_ms) or 0) for key in found]
 
@@ -98,8 +100,8 @@ class RootKeys:
     async def update(self, who: Principal, key_id: str, change: RootKeyChange) -> None:
         """Change what `change` names, all or nothing, in force for the next request of that key.
 
-        Checks permission, then raises `RootKeyNotFound`; `InsufficientPermissions` for what goes beyond the
-        caller; `LastWayIn`.
+        What it may do afterwards, where that is set or the key enabled, must be the caller's own, and it must live
+        no longer than the caller. Checks permission, then raises `RootKeyNotFound`; `LastWayIn`.
         """
         who.must("workspace", key_id, "update_root_key")
         wanted = change.permissions
@@ -110,7 +112,9 @@ class RootKeys:
         def unit(connection: Connection) -> bytes:
             old = _key(connection, who, key_id)
             new = _changed(old, change)
-            _must_not_give_beyond(connection, who, old, new)
+            _must_outlive(who, old)
+            if wanted is not UNSET or (new.enabled and not old.enabled):
+                _must_hold(connection, who, new.permissions)
             if not (new.enabled and _may_do_everything(new)):
                 _must_leave_a_way_in(connection, old, now_ms)
             columns = {"name": new.name, "enabled": new.enabled}
@@ -127,10 +131,12 @@ class RootKeys:
         """A new key in place of one, with the same name, permissions and expiry.
 
         The old one ends at once (`grace_ms` 0), or that much later, up to the next full minute; `None` leaves
-        it as it is. Checks permission, then raises `RootKeyNotFound`; the caller must hold all that the key
-        may do.
+        it as it is. Checks permission, to delete too where the old one ends; then raises `RootKeyNotFound`.
+        The caller must hold all that the key may do.
         """
         who.must("workspace", key_id, "create_root_key")
+        if grace_ms is not None:
+            who.must("workspace", key_id, "delete_root_key")
         now_ms = self.clock.now_ms()
         text = mint_root()
 
@@ -229,19 +235,10 @@ def _must_hold(connection: Connection, who: Principal, permissions: Sequence[str
         )
 
 
-def _must_not_give_beyond(connection: Connection, who: Principal, old: RootKey, new: RootKey) -> None:
-    """What the key gains must be the caller's own; enabling one gives it all that it holds."""
-    enabled = new.enabled and not old.enabled
-    gained = [each for each in new.permissions if enabled or each not in old.permissions]
-    _must_hold(connection, who, gained)
-    if gained:
-        _must_outlive(who, old)
-
-
 def _must_outlive(who: Principal, key: RootKey) -> None:
     if who.expires_ms is not None and not rules.lasts_as_long(who.expires_ms, key.expires_ms):
         raise InsufficientPermissions(
-            "A root key that expires can give nothing to one that lives longer. Use a root key that lives as long."
+            "A root key that expires can change or replace only those that live no longer than itself."
         )
 
 

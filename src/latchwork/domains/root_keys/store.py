@@ -90,12 +90,14 @@ def find_by_digest(connection: Connection, workspace_id: str, digest: bytes) -> 
     return _one(connection, question.where(keys.c.digest == digest))
 
 
-def page(connection: Connection, workspace_id: str, *, cursor: str, limit: int) -> list[RootKey]:
-    """Up to `limit` live root keys of the workspace from id `cursor` on."""
-    rows = connection.execute(
-        _live(workspace_id).where(keys.c.id >= cursor).order_by(keys.c.id).limit(limit)
-    ).all()
-    return _of_rows(connection, rows)
+def page(
+    connection: Connection, workspace_id: str, ids: frozenset[str], *, cursor: str, limit: int
+) -> list[RootKey]:
+    """Up to `limit` live root keys of the workspace from id `cursor` on: those of `ids`, where `*` is all."""
+    question = _live(workspace_id).where(keys.c.id >= cursor)
+    if "*" not in ids:
+        question = question.where(keys.c.id.in_(sorted(ids)))
+    return _of_rows(connection, connection.execute(question.order_by(keys.c.id).limit(limit)).all())
 
 
 def holding(

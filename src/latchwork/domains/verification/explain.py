@@ -89,7 +89,9 @@ class Explainer:
 
     def _may(self, who: Principal, claim: Claim, snapshot: KeySnapshot) -> bool:
         grant = Grant.of(who.workspace_id, who.permissions)
-        return self._verifier.may_know(grant, claim, snapshot) and who.may("api", snapshot.api_id, "read_key")
+        return self._verifier.may_know(grant, claim, snapshot) and who.may(
+            "api", snapshot.api_id, "read_key", snapshot.key_id
+        )
 
     def _stateless(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
         for check in CHECKS:

@@ -116,7 +116,11 @@ class Verifier:
         place = snapshot.scope
         return (
             place.workspace_id == caller.workspace_id
-            and (caller.verifies_all or place.api_id in caller.verifies_apis)
+            and (
+                caller.verifies_all
+                or place.api_id in caller.verifies_apis
+                or _may_verify_alone(caller.verifies_apis, place.api_id, snapshot.key_id)
+            )
             and (not claim.keyspaces or place.keyspace_id in claim.keyspaces)
         )
 
@@ -204,6 +208,11 @@ def _too_few(verdict: Verdict, cost: int) -> str:
     if verdict.remaining is not None and verdict.remaining < cost:
         return f"{verdict.remaining} credits remain, this costs {cost}."
     return f"{verdict.identity_remaining} credits of the key's identity remain, this costs {cost}."
+
+
+def _may_verify_alone(named: frozenset[str], api_id: str, key_id: str) -> bool:
+    """Whether a URN names this one key."""
+    return bool(named) and (f"{api_id}/{key_id}" in named or f"*/{key_id}" in named)
 
 
 def check_claim(snapshot: KeySnapshot, claim: Claim) -> None:

@@ -234,7 +234,10 @@ class Verifying(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a set of permissions says about one action on APIs."""
+    """What a set of permissions says about one action on APIs.
+
+    `verifies_apis` are ids of APIs, and `<apiId or *>/<keyId>` for single keys.
+    """
 
     workspace_id: str
     verifies_all: bool

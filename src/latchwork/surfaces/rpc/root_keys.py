@@ -101,7 +101,7 @@ class RootKeyData(Data):
     example={"limit": 50},
 )
 async def list_root_keys(call: Request, body: ListRootKeys) -> Page[RootKeyData]:
-    """Answers the workspace's root keys, oldest first, disabled and expired ones too."""
+    """Answers the root keys that the caller may read, oldest first, disabled and expired ones too."""
     found = await call.platform.root_keys.page(call.who, cursor=body.cursor, limit=body.limit + 1)
     return paged([RootKeyData.of(key) for key in found], body.limit, [key.id for key in found])
 
@@ -119,14 +119,14 @@ class UpdateRootKey(Body):
     "updateKey",
     answers=Empty,
     summary="Change a root key",
-    permission="workspace.*.update_root_key or unkey:v1:<workspaceId>:rootKeys/*#write",
+    permission="workspace.*.update_root_key or unkey:v1:<workspaceId>:rootKeys/<keyId>#write",
     faults=[RootKeyNotFound, LastWayIn],
     example={"keyId": "key_1234567890", "permissions": ["api.*.verify_key"], "enabled": True},
 )
 async def update_root_key(call: Request, body: UpdateRootKey) -> Empty:
     """Changes what is given, in force for that key's next request; `permissions` replaces the whole list.
 
-    What is added, or enabled, must be the caller's own. The last key with `*` keeps it and stays enabled.
+    What the key may do afterwards must be the caller's own. The last key with `*` keeps it and stays enabled.
     """
     permissions = body.permissions
     change = RootKeyChange(
@@ -149,7 +149,10 @@ class RerollRootKey(Body):
     "rerollKey",
     answers=CreatedKey,
     summary="Replace a root key by a new one",
-    permission="workspace.*.create_root_key or unkey:v1:<workspaceId>:rootKeys/*#write",
+    permission=(
+        "workspace.*.create_root_key or unkey:v1:<workspaceId>:rootKeys/<keyId>#write, and delete_root_key or #delete "
+        "where the old key ends"
+    ),
     faults=[RootKeyNotFound],
     example={"keyId": "key_1234567890", "expiration": 3600000},
 )
@@ -172,7 +175,7 @@ class DeleteRootKey(Body):
     "deleteKey",
     answers=Empty,
     summary="Delete a root key",
-    permission="workspace.*.delete_root_key or unkey:v1:<workspaceId>:rootKeys/*#write",
+    permission="workspace.*.delete_root_key or unkey:v1:<workspaceId>:rootKeys/<keyId>#delete",
     faults=[RootKeyNotFound, LastWayIn],
     example={"keyId": "key_1234567890"},
 )
