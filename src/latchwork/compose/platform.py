@@ -19,7 +19,7 @@ from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.jobs import Jobs, Runner
 from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import KeyQueue, Migrations
-from latchwork.domains.portals import Guard, Portals, SelfService, Sessions
+from latchwork.domains.portals import Guard, Portals, SelfService, Sessions, Sweeper
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
 from latchwork.domains.root_keys import RootKeys
 from latchwork.domains.verification import (
@@ -108,6 +108,9 @@ async def opened(
         if at_work:
             platform.runner.start()
             stack.push_async_callback(platform.runner.stop)
+            sweeper = Sweeper(platform.services.portal_sessions)
+            sweeper.start()
+            stack.push_async_callback(sweeper.stop)
         yield platform
 
 
@@ -142,7 +145,7 @@ def _assemble(
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, refills, analytics)
     managed = Keys(db, clock, invalidations, ledger, last_use, vault)
-    jobs = Jobs(db, clock)
+    jobs, guard = Jobs(db, clock), Guard(counters, clock)
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,
@@ -164,8 +167,8 @@ def _assemble(
         explainer=Explainer(verifier, db),
         analytics=analytics,
         portals=Portals(db, clock),
-        portal_sessions=Sessions(db, clock, Guard(counters, clock), portal_url(settings)),
-        self_service=SelfService(managed, analytics),
+        portal_sessions=Sessions(db, clock, guard, portal_url(settings)),
+        self_service=SelfService(managed, analytics, guard),
         clock=clock,
         error_pages=error_pages(settings),
         test_clock=settings.test_clock,

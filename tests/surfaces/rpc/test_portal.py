@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from latchwork.domains import audit
-from latchwork.domains.portals.guard import CALLS_PER_MINUTE, GUESSES_PER_MINUTE
+from latchwork.domains.portals.guard import CALLS_PER_MINUTE, GUESSES_PER_MINUTE, REROLLS_PER_HOUR
 from latchwork.domains.portals.sessions import MOST_OF_A_USER
 from latchwork.kernel.sql import Connection
 from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.test_management import limited
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 MINT = "create_portal_session"
@@ -28,11 +29,6 @@ async def portal_id(acme: Client, api_id: str) -> str:
     wanted = {"slug": "acme-keys", "displayName": "Acme", "keyspaceId": await keyspace_of(acme, api_id)}
     made: dict[str, str] = await acme.data("portal.createPortal", wanted)
     return made["portalId"]
-
-
-async def limited(house: House, *permissions: str) -> Client:
-    workspace = (await house.platform.workspaces.all())[0]
-    return await house.root_key(workspace.id, *permissions)
 
 
 async def mint(acme: Client, user: str = "user_1", scopes: list[str] | None = None, **more: Any) -> str:
@@ -470,6 +466,7 @@ class TestInside:
         asked: list[tuple[str, dict[str, Any], str]] = [
             ("listKeys", {}, "keys:read"),
             ("getVerifications", window, "analytics:read"),
+            ("rerollKey", {"keyId": "key_unknown1", "expiration": 0}, "keys:reroll"),
         ]
         for procedure, body, scope in asked:
             inside = await enter(house, acme, scopes=[each for each in EVERYTHING if each != scope])
@@ -620,6 +617,98 @@ class TestListing:
         await acme.data("portal.createPortal", wanted)
         await mint(acme)
         assert await acme.data("portal.listSessions", {"portal": "other"}) == []
+
+
+class TestRerolling:
+    async def test_an_end_user_gets_a_new_text_for_their_own_key(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        wanted = {"apiId": api_id, "externalId": "user_1", "name": "n", "permissions": ["a"]}
+        old = await acme.data("keys.createKey", wanted)
+        inside = await enter(house, acme, scopes=["keys:reroll"])
+        answer = await inside.post("rerollKey", {"keyId": old["keyId"], "expiration": 0})
+        new = answer.json()["data"]
+        assert set(new) == {"keyId", "key"}
+        house.clock.advance(1)
+        verdicts = [await acme.data("keys.verifyKey", {"key": key["key"]}) for key in (old, new)]
+        assert [verdict["code"] for verdict in verdicts] == ["EXPIRED", "VALID"]
+        assert verdicts[1]["name"] == "n" and verdicts[1]["identity"]["externalId"] == "user_1"
+        assert await (await enter(house, acme)).keys() == [old["keyId"], new["keyId"]]
+
+    async def test_a_key_of_somebody_else_is_not_found(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        other_id = (await acme.data("apis.createApi", {"name": "other"}))["apiId"]
+        foreign = [
+            (await key_of(acme, api_id, "user_2"))["keyId"],
+            (await key_of(acme, other_id))["keyId"],
+            (await acme.data("keys.createKey", {"apiId": api_id}))["keyId"],
+            "key_unknown1",
+        ]
+        await key_of(acme, api_id)
+        inside = await enter(house, acme)
+        errors = [await inside.error("rerollKey", {"keyId": key, "expiration": 0}, 404) for key in foreign]
+        assert all(error == errors[-1] for error in errors)
+        assert errors[-1]["type"].endswith("/unkey/data/key_not_found")
+
+    async def test_a_key_of_an_identity_that_was_deleted_is_nobodys(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        old = await key_of(acme, api_id)
+        inside = await enter(house, acme)
+        await acme.post("identities.deleteIdentity", {"identity": "user_1"})
+        await inside.error("rerollKey", {"keyId": old["keyId"], "expiration": 0}, 404)
+        assert await inside.keys() == []
+
+    async def test_credits_are_not_doubled(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        wanted = {"apiId": api_id, "externalId": "user_1", "credits": {"remaining": 7}}
+        old = await acme.data("keys.createKey", wanted)
+        inside = await enter(house, acme)
+        for expiration in (HOUR_MS, None):
+            error = await inside.error("rerollKey", {"keyId": old["keyId"], "expiration": expiration}, 412)
+            assert "`expiration`" in error["detail"]
+        new = (await inside.post("rerollKey", {"keyId": old["keyId"], "expiration": 0})).json()["data"]
+        assert (await acme.data("keys.getKey", {"keyId": new["keyId"]}))["credits"] == {"remaining": 7}
+
+    async def test_a_key_without_credits_may_live_on_for_a_while(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        old = await key_of(acme, api_id)
+        inside = await enter(house, acme)
+        await inside.post("rerollKey", {"keyId": old["keyId"], "expiration": HOUR_MS})
+        assert (await acme.data("keys.verifyKey", {"key": old["key"]}))["code"] == "VALID"
+
+    async def test_rerolls_of_an_end_user_are_few(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        key = await key_of(acme, api_id)
+        body = {"keyId": key["keyId"], "expiration": None}
+        inside, again = await enter(house, acme), await enter(house, acme)
+        for _ in range(REROLLS_PER_HOUR):
+            assert (await inside.post("rerollKey", body)).status_code == 200
+        assert "an hour" in (await again.error("rerollKey", body, 429))["detail"]
+
+    async def test_a_wrong_body_is_a_400(self, house: House, acme: Client, portal_id: str) -> None:
+        inside = await enter(house, acme)
+        for body in ({}, {"keyId": "key_unknown1"}, {"keyId": "x", "expiration": 0}):
+            await inside.error("rerollKey", body, 400)
+
+    async def test_the_audit_log_says_that_it_was_the_end_user(
+        self, house: House, acme: Client, api_id: str, portal_id: str
+    ) -> None:
+        key = await key_of(acme, api_id)
+        inside = await enter(house, acme)
+        await inside.post("rerollKey", {"keyId": key["keyId"], "expiration": 0})
+        (actor,) = await house.platform.db.read(
+            lambda connection: (
+                connection.exec_driver_sql("SELECT actor FROM audit_log WHERE event = 'key.reroll'")
+                .scalars()
+                .all()
+            )
+        )
+        assert '"portalSession"' in actor and "user_1" in actor
 
 
 class TestVerifications:

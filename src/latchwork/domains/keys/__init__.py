@@ -14,6 +14,7 @@ from latchwork.domains.keys.records import (
     KeyView,
     Minted,
     NewKey,
+    Owner,
 )
 from latchwork.domains.keys.reservations import Reservations
 from latchwork.domains.keys.rules import networks
@@ -33,6 +34,7 @@ __all__ = [
     "Keys",
     "Minted",
     "NewKey",
+    "Owner",
     "Reservations",
     "networks",
 ]

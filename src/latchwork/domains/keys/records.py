@@ -138,6 +138,14 @@ class KeyChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """An end user for whom only the keys of their own identity in one keyspace exist."""
+
+    keyspace_id: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Minted:
     """A new key; `key` is its text, known only here and to whoever is told."""
 

@@ -11,6 +11,7 @@ from latchwork.domains.keys.records import Api, Key, Minted
 from latchwork.domains.keys.rules import DEFAULT_BYTE_LENGTH, digest_of, ending, mint, prefix_of, start_of
 from latchwork.domains.ratelimits.store import rules_of, set_rules
 from latchwork.kernel.events import Event
+from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
@@ -24,6 +25,15 @@ def must_be_allowed(connection: Connection, who: Principal, api: Api, old: Key) 
     who.must("api", api.id, "encrypt_key")
     recovery.must_be_allowed(api)
     return True
+
+
+def must_not_double(connection: Connection, old: Key, grace_ms: int | None) -> None:
+    """Raise `PreconditionFailed` where the old key would live on with credits that the new one gets too."""
+    if grace_ms != 0 and old.id in credits_store.find(connection, [old.id]):
+        raise PreconditionFailed(
+            "This key has credits of its own, which its successor takes over, so it has to end at once: "
+            "send `expiration` as 0."
+        )
 
 
 def successor(api: Api, old: Key, now_ms: int) -> tuple[Minted, Key]:

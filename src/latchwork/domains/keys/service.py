@@ -10,7 +10,7 @@ from latchwork.domains.keys import change as changing
 from latchwork.domains.keys import issue, recovery, store
 from latchwork.domains.keys import reroll as rerolling
 from latchwork.domains.keys.faults import ApiNotFound, KeyNotFound
-from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey
+from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted, NewKey, Owner
 from latchwork.domains.keys.rules import digest_of
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
@@ -222,18 +222,23 @@ class Keys:
         return len(digests)
 
     @uninterrupted
-    async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:
+    async def reroll(
+        self, who: Principal, key_id: str, *, grace_ms: int | None, owner: Owner | None = None
+    ) -> Minted:
         """A new key with everything that the old one has, credits as they are in this instant.
 
         The old one ends after `grace_ms`, or with `None` when it would have. Raises `KeyNotFound`, then
         checks permission; `PreconditionFailed` where the old one is recoverable and the new one cannot be.
+        With an `owner` only keys of theirs are found, and credits are not doubled (`PreconditionFailed`).
         """
-        await self._authorised(who, key_id, "create_key")
+        await self._authorised(who, key_id, "create_key", owner)
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(key_id) as unfolded:
 
             def unit(connection: Connection) -> tuple[Minted, Key, Key]:
-                old = _key(connection, who, key_id)
+                old = _key(connection, who, key_id, owner)
+                if owner is not None:
+                    rerolling.must_not_double(connection, old, grace_ms)
                 api = _api(connection, who, old.api_id or "")
                 recoverable = rerolling.must_be_allowed(connection, who, api, old)
                 minted, fresh = rerolling.successor(api, old, now_ms)
@@ -248,8 +253,8 @@ class Keys:
             self.invalidations.announce(("key", old.digest), ("key", fresh.digest))
         return minted
 
-    async def _authorised(self, who: Principal, key_id: str, action: str) -> Key:
-        key = await self.db.read(lambda connection: _key(connection, who, key_id))
+    async def _authorised(self, who: Principal, key_id: str, action: str, owner: Owner | None = None) -> Key:
+        key = await self.db.read(lambda connection: _key(connection, who, key_id, owner))
         _must(who, key, action)
         return key
 
@@ -284,9 +289,9 @@ def _api(connection: Connection, who: Principal, api_id: str) -> Api:
     return found
 
 
-def _key(connection: Connection, who: Principal, key_id: str) -> Key:
+def _key(connection: Connection, who: Principal, key_id: str, owner: Owner | None = None) -> Key:
     found = store.find_key(connection, who.workspace_id, key_id)
-    if found is None:
+    if found is None or (owner is not None and not store.belongs(connection, found, owner)):
         raise KeyNotFound
     return found
 

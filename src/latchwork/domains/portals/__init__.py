@@ -14,6 +14,7 @@ from latchwork.domains.portals.faults import (
     PortalSessionNotFound,
 )
 from latchwork.domains.portals.guard import Guard
+from latchwork.domains.portals.jobs import Sweeper
 from latchwork.domains.portals.records import (
     SCOPES,
     Invitation,
@@ -51,6 +52,7 @@ __all__ = [
     "SelfService",
     "Session",
     "Sessions",
+    "Sweeper",
     "UserSessions",
     "Visitor",
 ]

@@ -11,10 +11,13 @@ from latchwork.kernel.faults import TooManyRequests
 CALLS_PER_MINUTE = 120
 """Of one session, so that an end user cannot use up what the workspace may ask."""
 
+REROLLS_PER_HOUR = 10
+"""Of one end user: each leaves a key behind."""
+
 GUESSES_PER_MINUTE = 60
 """Of one address: enough for a crowd behind one that reloads its pages, and nothing against 142 bits."""
 
-_MINUTE_MS = 60_000
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ class Guard:
         state = self.counters.take_one(LimitCheck(key, CALLS_PER_MINUTE, _MINUTE_MS), self.clock.now_ms())
         if state.exceeded:
             raise self._refusal(f"A portal session may make {CALLS_PER_MINUTE} calls a minute.", state)
+
+    def charge_reroll(self, session: Session) -> None:
+        """Count one reroll of an end user; raises `TooManyRequests`."""
+        key = counter_key(session.workspace_id, session.portal_id, session.external_id)
+        state = self.counters.take_one(LimitCheck(key, REROLLS_PER_HOUR, _HOUR_MS), self.clock.now_ms())
+        if state.exceeded:
+            raise self._refusal(f"An end user may reroll {REROLLS_PER_HOUR} keys an hour.", state)
 
     def must_not_guess(self, ip: str) -> None:
         """Raise `TooManyRequests` for an address that has tried too many codes that nobody has."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from latchwork.domains.analytics import Analytics, Series, SeriesQuestion
-from latchwork.domains.keys import ApiNotFound, Keys, KeyView
+from latchwork.domains.keys import ApiNotFound, Keys, KeyView, Minted, Owner
+from latchwork.domains.portals.guard import Guard
 from latchwork.domains.portals.records import Scope, Visitor
 from latchwork.kernel.faults import InsufficientPermissions
 
@@ -14,12 +15,23 @@ class SelfService:
 
     keys: Keys
     analytics: Analytics
+    guard: Guard
 
     async def page(self, visitor: Visitor, *, cursor: str, limit: int) -> list[KeyView]:
         """Up to `limit` of the visitor's keys from id `cursor` on; raises `ApiNotFound`."""
         api_id = _permitted(visitor, "keys:read")
         external_id = visitor.session.external_id
         return await self.keys.page(visitor.who, api_id, external_id=external_id, cursor=cursor, limit=limit)
+
+    async def reroll(self, visitor: Visitor, key_id: str, *, grace_ms: int | None) -> Minted:
+        """A new key in the place of one of the visitor's, as `Keys.reroll` makes it.
+
+        Raises `KeyNotFound`, `PreconditionFailed`, and `TooManyRequests` for more than a few an hour.
+        """
+        _permitted(visitor, "keys:reroll")
+        self.guard.charge_reroll(visitor.session)
+        owner = Owner(visitor.portal.keyspace_id, visitor.session.external_id)
+        return await self.keys.reroll(visitor.who, key_id, grace_ms=grace_ms, owner=owner)
 
     async def usage(self, visitor: Visitor, *, start_ms: int, end_ms: int, key_id: str | None) -> Series:
         """How often each of the visitor's keys was verified, and how it ended."""

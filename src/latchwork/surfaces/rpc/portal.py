@@ -19,10 +19,10 @@ from latchwork.domains.portals import (
     UserSessions,
 )
 from latchwork.kernel.faults import PreconditionFailed
-from latchwork.surfaces.rpc.bodies import Body, Data, Empty
+from latchwork.surfaces.rpc.bodies import Body, Data, Empty, or_none
 from latchwork.surfaces.rpc.procedures import Family, Page
 from latchwork.surfaces.rpc.services import Request, Services
-from latchwork.surfaces.rpc.shapes import Cursor, Limit, or_none, paged
+from latchwork.surfaces.rpc.shapes import Cursor, Limit, paged
 
 family: Family[Services] = Family(
     "portal",

@@ -12,16 +12,23 @@ from latchwork.domains.analytics import (
     RangeExceedsRetention,
     Series,
 )
-from latchwork.domains.keys import ApiNotFound
+from latchwork.domains.keys import ApiNotFound, KeyNotFound
 from latchwork.domains.portals import PortalSessionNotFound, Visitor
 from latchwork.domains.workspaces import WorkspaceDisabled
-from latchwork.kernel.faults import BadRequest, Forbidden, InsufficientPermissions, TooManyRequests
+from latchwork.kernel.faults import (
+    BadRequest,
+    Forbidden,
+    InsufficientPermissions,
+    PreconditionFailed,
+    TooManyRequests,
+)
 from latchwork.surfaces.http.requests import Headers, RequestFacts
-from latchwork.surfaces.rpc.bodies import Body, Count, Data
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, or_none
+from latchwork.surfaces.rpc.keys import CreatedKey, RerollKey
 from latchwork.surfaces.rpc.portal import family
 from latchwork.surfaces.rpc.procedures import Call, Credential, Page, Spread, Visit
 from latchwork.surfaces.rpc.services import Services
-from latchwork.surfaces.rpc.shapes import Cursor, KeyData, KeyId, Limit, or_none, paged
+from latchwork.surfaces.rpc.shapes import Cursor, KeyData, KeyId, Limit, paged
 
 __all__ = ["COOKIE", "PORTAL_SESSION", "PortalCall", "PortalTokenMissing", "family"]
 
@@ -164,6 +171,26 @@ async def list_keys(call: PortalCall, body: ListOwnKeys) -> Page[KeyData]:
     """Answers the keys of the session's end user in the portal's keyspace, oldest first, disabled ones too."""
     found = await call.platform.self_service.page(call.visitor, cursor=body.cursor, limit=body.limit + 1)
     return paged([KeyData.of(view) for view in found], body.limit, [view.key.id for view in found])
+
+
+@family.procedure(
+    "rerollKey",
+    credential=PORTAL_SESSION,
+    answers=CreatedKey,
+    summary="Replace a key of the end user by a new one",
+    permission="the scope keys:reroll",
+    faults=[ApiNotFound, KeyNotFound, PreconditionFailed],
+    example={"keyId": "key_1234567890", "expiration": 0},
+)
+async def reroll_key(call: PortalCall, body: RerollKey) -> CreatedKey:
+    """Issues a new key with everything the old one has, as `keys.rerollKey` does. A key of somebody else is
+    not found.
+
+    The text is in this answer and nowhere else. A key with credits of its own has to end at once
+    (`expiration` 0), so that nobody has its credits twice. At most 10 an hour for each end user.
+    """
+    minted = await call.platform.self_service.reroll(call.visitor, body.key_id, grace_ms=body.expiration)
+    return CreatedKey(key_id=minted.key_id, key=minted.key)
 
 
 class UsageOf(Body):

@@ -298,11 +298,6 @@ class KeyData(Data):
         )
 
 
-def or_none(value: T | UnsetType) -> T | None:
-    """`None` for what was not given."""
-    return None if isinstance(value, UnsetType) else value
-
-
 def paged(items: Sequence[T], limit: int, ids: Sequence[str]) -> Page[T]:
     """A page of `limit` items out of one more; the extra one's id is where the next page begins."""
     return Page(items[:limit], ids[limit] if len(ids) > limit else None)

@@ -9,7 +9,7 @@ from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import store as directory_store
 from latchwork.domains.identities import store as identities_store
 from latchwork.domains.identities.tables import identities
-from latchwork.domains.keys.records import Api, Key, KeyView
+from latchwork.domains.keys.records import Api, Key, KeyView, Owner
 from latchwork.domains.keys.store.apis import (
     add_api as add_api,
 )
@@ -140,6 +140,14 @@ def find_key(connection: Connection, workspace_id: str, key_id: str) -> Key | No
     """The live key of a live API with that id; a root key is not found here."""
     row = connection.execute(_KEY_BY_ID, {"workspace_id": workspace_id, "key_id": key_id}).one_or_none()
     return None if row is None else _key(row)
+
+
+def belongs(connection: Connection, key: Key, owner: Owner) -> bool:
+    """Whether the key is one of the owner's."""
+    if key.identity_id is None or key.keyspace_id != owner.keyspace_id:
+        return False
+    found = identities_store.find(connection, key.workspace_id, owner.external_id, by_id=False)
+    return found is not None and found.id == key.identity_id
 
 
 def find_key_by_digest(connection: Connection, workspace_id: str, digest: bytes) -> Key | None:
