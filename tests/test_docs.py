@@ -51,6 +51,7 @@ def commands(page: str, marked_only: bool) -> list[Command]:
         ("docs/tutorial.md", False),
         ("docs/how-to/recoverable-keys.md", True),
         ("docs/how-to/forward-auth.md", False),
+        ("docs/how-to/portals.md", False),
     ],
 )
 def test_what_a_page_says_to_type_answers_what_it_says(page: str, marked_only: bool, tmp_path: Path) -> None:

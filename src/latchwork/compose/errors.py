@@ -8,6 +8,7 @@ import latchwork.surfaces.rpc.refusals  # noqa: F401 - its faults belong into th
 from latchwork.kernel.faults import Fault
 from latchwork.surfaces.forward_auth.answers import REFUSALS
 from latchwork.surfaces.reference import ErrorKind, Meaning
+from latchwork.surfaces.rpc.envelope import STATUSES_WITH_ERRORS
 from latchwork.surfaces.rpc.openapi import faults_of
 from latchwork.surfaces.rpc.procedures import Family
 
@@ -37,7 +38,8 @@ def error_kinds(families: Sequence[Family[Any]], admission_faults: Sequence[type
 
 def _kind(code: str, told: list[tuple[int, str, Meaning]], operations: Sequence[str]) -> ErrorKind:
     status, title, _ = told[0]
-    return ErrorKind(code, status, title, tuple(meaning for *_, meaning in told), tuple(operations))
+    meanings = tuple(meaning for *_, meaning in told)
+    return ErrorKind(code, status, title, meanings, tuple(operations), status in STATUSES_WITH_ERRORS)
 
 
 def _all(fault: type[Fault]) -> Iterator[type[Fault]]:

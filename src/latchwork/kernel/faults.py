@@ -38,7 +38,7 @@ class BadRequest(Fault):
 
 
 class Unauthorized(Fault):
-    """Nobody we know is calling."""
+    """The request carries nothing by which its caller is known."""
 
     code = "unkey/authentication/key_not_found"
     status = 401
@@ -48,7 +48,7 @@ class Unauthorized(Fault):
 
 
 class Forbidden(Fault):
-    """We know the caller, and the answer is no."""
+    """The caller is known, and the answer is no."""
 
     code = "unkey/authorization/forbidden"
     status = 403

@@ -30,6 +30,7 @@ BROKEN = ErrorKind(
     "Internal Server Error",
     (Meaning("A defect.", "", "Report it."),),
     tuple(f"lamps.do{number}" for number in range(13)),
+    lists_violations=True,
 )
 
 
@@ -62,6 +63,7 @@ async def test_a_code_has_a_page_that_says_when_and_what_to_do() -> None:
 async def test_a_page_links_to_the_procedures_that_answer_it() -> None:
     links = [a.get("href") for a in (await _page("/docs/errors/unkey/data/lamp_not_found")).all("a")]
     assert "/docs/rpc#lamps.light" in links
+    assert '"errors": []' in (await _page("/docs/errors/unkey/application/broken")).text
     assert "13 procedures" in (await _page("/docs/errors/unkey/application/broken")).text
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
+from typing import Any
 
 from latchwork.surfaces.reference.markup import Html, inline, join, tag
 from latchwork.surfaces.reference.shell import Entry, Shell, Tab, copyable
@@ -24,13 +25,17 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """Everything behind one code. `operations` are the ids of the procedures that answer it in particular."""
+    """Everything behind one code. `operations` are the ids of the procedures that may answer it.
+
+    `lists_violations`: the error has a list `errors`.
+    """
 
     code: str
     status: int
     title: str
     meanings: tuple[Meaning, ...]
     operations: tuple[str, ...] = ()
+    lists_violations: bool = False
 
     @property
     def name(self) -> str:
@@ -143,7 +148,14 @@ def _example(kind: ErrorKind) -> str:
     detail = next(
         (each.detail for each in kind.meanings if each.detail), "A sentence about this very request."
     )
-    error = {"title": kind.title, "detail": detail, "status": kind.status, "type": f"…{_href(kind)}"}
+    error: dict[str, Any] = {
+        "title": kind.title,
+        "detail": detail,
+        "status": kind.status,
+        "type": f"…{_href(kind)}",
+    }
+    if kind.lists_violations:
+        error["errors"] = []
     body = {"meta": {"requestId": _EXAMPLE_ID}, "error": error}
     return json.dumps(body, indent=2, ensure_ascii=False)
 
