@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness import BenchError, cores
+from benchmarks.harness import BenchError, awake, cores
 
 _SLACK_S = 30
 _SCRIPT = """
@@ -98,17 +98,19 @@ def send(port: int, load: Load, seconds: int) -> Sent:
         bodies, lua = Path(folder, "bodies"), Path(folder, "load.lua")
         bodies.write_text("\n".join(load.bodies) + "\n")
         lua.write_text(script(load, port, bodies))
-        ran = subprocess.run(
-            [
-                *("taskset", "-c", str(cores()[1])),
-                *("wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s"),
-                *("-s", str(lua), f"http://127.0.0.1:{port}"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=seconds + _SLACK_S,
-            check=False,
-        )
+        core = cores()[1]
+        with awake(core, seconds + _SLACK_S):
+            ran = subprocess.run(
+                [
+                    *("taskset", "-c", str(core)),
+                    *("wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s"),
+                    *("-s", str(lua), f"http://127.0.0.1:{port}"),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=seconds + _SLACK_S,
+                check=False,
+            )
     return _parse(ran.stdout, ran.stderr)
 
 
