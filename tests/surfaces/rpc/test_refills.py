@@ -132,3 +132,14 @@ async def test_a_rerolled_key_takes_its_refill_along(house: House, acme: Client,
     fresh = await acme.data("keys.rerollKey", {"keyId": key["keyId"], "expiration": 0})
     house.clock.set(MIDNIGHT_MS)
     assert (await _verify(acme, fresh))["credits"] == 4
+
+
+async def test_what_is_deleted_is_refilled_no_more(house: House, acme: Client, api_id: str) -> None:
+    gone = (await acme.data("apis.createApi", {"name": "gone"}))["apiId"]
+    kept, deleted = await _key(acme, api_id, 0, DAILY), await _key(acme, api_id, 0, DAILY)
+    await _key(acme, gone, 0, DAILY)
+    await acme.data("keys.deleteKey", {"keyId": deleted["keyId"]})
+    await acme.data("apis.deleteApi", {"apiId": gone})
+    house.clock.set(MIDNIGHT_MS)
+    assert await house.platform.refills.sweep() == 5
+    assert (await _verify(acme, kept))["credits"] == 4

@@ -150,6 +150,12 @@ def dues(connection: Connection, subject_ids: Iterable[str]) -> dict[str, int]:
     return {row.subject_id: row.refill_due_at_ms for row in rows if row.refill_due_at_ms is not None}
 
 
+def stop_refills(connection: Connection, subject_ids: Sequence[str]) -> None:
+    """Never refill these subjects again: they are deleted."""
+    among = balances.c.subject_id.in_(subject_ids)
+    connection.execute(update(balances).where(among).values(refill_due_at_ms=None))
+
+
 def refill(connection: Connection, unfolded: Mapping[str, int], now_ms: int) -> list[Refilled]:
     """Raise to its refill's amount each balance that is due, and set when it is due next.
 

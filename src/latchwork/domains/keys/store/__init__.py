@@ -199,8 +199,9 @@ def update_key(connection: Connection, key_id: str, values: Mapping[str, Any], n
 
 
 def soft_delete_keys(connection: Connection, key_ids: Sequence[str], now_ms: int) -> None:
-    """Mark keys deleted; they are in no list any more."""
+    """Mark keys deleted; they are in no list any more, and nothing refills them."""
     connection.execute(update(keys).where(keys.c.id.in_(key_ids)).values(deleted_at_ms=now_ms))
+    credits_store.stop_refills(connection, key_ids)
     directory_store.remove(connection, key_ids)
 
 

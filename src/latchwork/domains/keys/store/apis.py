@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
+from latchwork.domains.credits.tables import balances
 from latchwork.domains.keys.records import Api
 from latchwork.domains.keys.tables import apis, keys, keyspaces
 
@@ -97,8 +98,11 @@ def update_api(connection: Connection, api: Api, values: Mapping[str, Any], now_
 
 
 def delete_api(connection: Connection, api_id: str, now_ms: int) -> None:
-    """Mark an API deleted; its keys' rows stay and verify as NOT_FOUND."""
+    """Mark an API deleted; its keys' rows stay and verify as NOT_FOUND, and nothing refills them."""
     connection.execute(update(apis).where(apis.c.id == api_id).values(deleted_at_ms=now_ms))
+    of_api = select(keys.c.id).join(apis, apis.c.keyspace_id == keys.c.keyspace_id).where(apis.c.id == api_id)
+    refilled = (balances.c.refill_due_at_ms.is_not(None), balances.c.subject_id.in_(of_api))
+    connection.execute(update(balances).where(*refilled).values(refill_due_at_ms=None))
 
 
 def _api(row: Row[Any]) -> Api:
