@@ -11,11 +11,14 @@ HEAVY = {
     "chdb",
     "clickhouse_connect",
     "dbos",
+    "duckdb",
     "mcp",
+    "nanoarrow",
     "numpy",
     "pandas",
     "pyarrow",
     "redis",
+    "sqlglot",
 }
 _LOADED = "import json, sys, latchwork.cli, latchwork.compose; print(json.dumps(sorted(sys.modules)))"
 

@@ -19,6 +19,7 @@ def analytics_of(settings: AnalyticsSettings, directory: DataDir, clock: Clock) 
         clock,
         most_buffered=settings.buffer_events,
         retention_days=settings.retention_days,
+        queries_per_hour=settings.queries_per_hour,
     )
 
 

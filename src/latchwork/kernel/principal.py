@@ -55,6 +55,20 @@ class Principal:
         if not self.may(resource, resource_id, action, part):
             raise InsufficientPermissions(lacking(resource, resource_id, action))
 
+    def among(self, resource: str, action: str) -> frozenset[str] | None:
+        """The ids of the resource of which the action is granted, `None` where it is for all of them.
+
+        Raises `InsufficientPermissions` where it is granted for none.
+        """
+        if self.may(resource, "*", action):
+            return None
+        head, tail = f"{resource}.", f".{action}"
+        ids = (held[len(head) : -len(tail)] for held in self.permissions if held.startswith(head))
+        found = frozenset(id_ for id_ in ids if f"{head}{id_}{tail}" in self.permissions and "/" not in id_)
+        if not found:
+            raise InsufficientPermissions(lacking(resource, f"<{resource}Id>", action))
+        return found
+
 
 def lacking(resource: str, resource_id: str, action: str) -> str:
     """The public sentence of a denial: what is missing, never what the caller holds."""

@@ -44,6 +44,9 @@ class AnalyticsSettings:
         268_435_456, whole(1_048_576, 1 << 50), "Size on disk of events not yet in the analytics database."
     )
     retention_days: int = _setting(90, whole(1, 36_500), "Days after which events are deleted.")
+    queries_per_hour: int = _setting(
+        1_000, whole(1, 1_000_000_000), "Queries in SQL that one workspace may ask in an hour."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

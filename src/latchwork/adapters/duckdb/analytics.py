@@ -1,7 +1,8 @@
 """The port `AnalyticsStore` on DuckDB: one file, locked down."""
 
+import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,27 @@ from typing import TYPE_CHECKING, Any
 from latchwork.adapters.duckdb.loading import load
 from latchwork.adapters.duckdb.questions import counting, used
 from latchwork.adapters.duckdb.schema import prepare
-from latchwork.domains.analytics import BadBatch, Batch, Counts, QueryTimeout, Usage, VerificationsQuestion
+from latchwork.adapters.duckdb.writer import DuckDbWriter
+from latchwork.domains.analytics import (
+    BadBatch,
+    Batch,
+    Counts,
+    InvalidQuery,
+    QueryMemoryExceeded,
+    QueryTimeout,
+    Usage,
+    VerificationsQuestion,
+)
 from latchwork.domains.analytics.records import OUTCOMES
+from latchwork.domains.analytics.sql.tree import Question
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_CHUNK_ROWS = 1_000
 _COUNTED_MS = 3 * 365 * 86_400_000
+_log = logging.getLogger(__name__)
+
 ROW_GROUP = 122_880
 """So many events DuckDB compresses together. Batches of a multiple of it are written once; what is freed by a
 checkpoint can be used by the next batch, and without one the file would grow by half."""
@@ -107,6 +122,24 @@ class DuckDbAnalytics:
             found = cursor.execute(*used(workspace_id, start_ms, end_ms)).fetchone()
         assert found is not None
         return Usage(*found)
+
+    def ask(self, question: Question, timeout_s: float) -> Generator[tuple[Any, ...], None, None]:
+        """The rows that answer a user's question."""
+        import duckdb
+
+        sql = DuckDbWriter().query(question.query)
+        try:
+            with self._asking(timeout_s) as cursor:
+                cursor.execute(sql)
+                while rows := cursor.fetchmany(_CHUNK_ROWS):
+                    yield from rows
+        except duckdb.OutOfMemoryException as error:
+            raise QueryMemoryExceeded from error
+        except duckdb.DataError as error:
+            raise InvalidQuery("A value of the query cannot be computed or converted.") from error
+        except duckdb.ProgrammingError as error:
+            _log.exception("A query was understood but not by the database.")
+            raise InvalidQuery("The query cannot be answered.") from error
 
     @contextmanager
     def _asking(self, timeout_s: float) -> "Iterator[DuckDBPyConnection]":

@@ -34,11 +34,29 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS batches (name VARCHAR)",
 )
 
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+MACROS = (
+    f"clickhouse_lower(t) AS translate(t, '{_UPPER}', '{_LOWER}')",
+    f"clickhouse_upper(t) AS translate(t, '{_LOWER}', '{_UPPER}')",
+    "clickhouse_modulo(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a % b END",
+    "clickhouse_date(n) AS CASE WHEN n < 65536 THEN DATE '1970-01-01' + CAST(n AS INTEGER) "
+    "ELSE CAST(make_timestamp(n * 1000000) AS DATE) END",
+    "clickhouse_sunday(t) AS CAST(t AS DATE) - CAST(dayofweek(t) AS INTEGER)",
+    "clickhouse_float(x) AS regexp_replace(regexp_replace(CAST(x AS VARCHAR), '\\.0$', ''), 'e([+]|(-))0*', 'e\\2')",
+    "clickhouse_int(t) AS CASE WHEN regexp_full_match(t, '[+-]?[0-9]+') THEN CAST(t AS BIGINT) "
+    "ELSE error('not an integer') END",
+    "clickhouse_json_text(t, path) AS "
+    "coalesce(CASE WHEN json_valid(t) THEN json_extract_string(json(t), path) END, '')",
+)
+"""What ClickHouse's functions do, where none of DuckDB's does just that."""
+
 
 def prepare(connection: "DuckDBPyConnection") -> None:
     """Create what is missing, and shut every door: no other file, no network, no extension, no setting."""
     connection.execute("SET TimeZone = 'UTC'")
     for statement in TABLES:
         connection.execute(statement)
+    for macro in MACROS:
+        connection.execute(f"CREATE OR REPLACE MACRO {macro}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

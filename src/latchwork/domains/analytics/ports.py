@@ -1,10 +1,11 @@
 """What analytics need from a technology: a place for events that can be counted."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol
 
 from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.records import Counts, Usage, VerificationsQuestion
+from latchwork.domains.analytics.sql.tree import Question
 
 
 class BadBatch(Exception):
@@ -47,4 +48,12 @@ class AnalyticsStore(Protocol):
 
     def usage(self, workspace_id: str, start_ms: int, end_ms: int, timeout_s: float) -> Usage:
         """How many operations of the workspace were recorded in [start, end); raises `QueryTimeout`."""
+        ...
+
+    def ask(self, question: Question, timeout_s: float) -> Generator[tuple[Any, ...], None, None]:
+        """The rows that answer it, as they come; close the generator to stop.
+
+        Values are those of Python for the question's types. Raises `QueryTimeout`, `QueryMemoryExceeded`,
+        and `InvalidQuery` where a value cannot be computed.
+        """
         ...

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -11,15 +11,20 @@ from latchwork.domains.analytics import rules, series
 from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured, AnalyticsUnavailable
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
+from latchwork.domains.analytics.quotas import Quotas
 from latchwork.domains.analytics.recorder import TICK_S, Recorder
 from latchwork.domains.analytics.records import Counts, Health, Usage, VerificationsQuestion
 from latchwork.domains.analytics.spool import Spool
+from latchwork.domains.analytics.sql.answers import rendered
+from latchwork.domains.analytics.sql.fences import Fence
+from latchwork.domains.analytics.sql.tables import Family
+from latchwork.domains.analytics.sql.tree import Question
 from latchwork.kernel.clock import Clock
 
 T = TypeVar("T")
 _RETRY_S = 1.0
 _QUERY_S = 10.0
-_QUESTIONS = 2  # asked at the same time; the others wait
+_QUESTIONS = 2  # of each kind asked at the same time; the others wait
 _DAY_MS = 86_400_000
 
 _log = logging.getLogger(__name__)
@@ -43,6 +48,7 @@ class Analytics:
         *,
         most_buffered: int = 100_000,
         retention_days: int = 90,
+        queries_per_hour: int = 1_000,
     ) -> None:
         self._recorder = Recorder(spool, most_buffered)
         self.verifications = self._recorder.verifications
@@ -52,6 +58,7 @@ class Analytics:
         self._spool = spool
         self._clock = clock
         self._retention_ms = retention_days * _DAY_MS
+        self._quotas = Quotas(queries_per_hour)
         self._pruned_ms = 0
         self._open = False
         self._failing = False
@@ -60,6 +67,7 @@ class Analytics:
         self._stopping = asyncio.Event()
         self._storer = ThreadPoolExecutor(1, thread_name_prefix="analytics-store")
         self._askers = ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="analytics-ask")
+        self._readers = ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="analytics-sql")
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -82,6 +90,7 @@ class Analytics:
         self._recorder.close()
         self._storer.shutdown()
         self._askers.shutdown()
+        self._readers.shutdown()
 
     async def flush(self) -> None:
         """Make everything recorded so far countable; raises `AnalyticsUnavailable` when the store fails."""
@@ -118,6 +127,28 @@ class Analytics:
         store = self._store
         assert store is not None
         return await self._run(self._askers, lambda: store.usage(workspace_id, start_ms, end_ms, _QUERY_S))
+
+    async def ask(
+        self, text: str, *, family: Family, workspace_id: str, spaces: Sequence[str] | None
+    ) -> bytes:
+        """Answer a query in ClickHouse's SQL over a workspace's events; the rows as a JSON list of objects.
+
+        `spaces` are the only keyspaces or namespaces that may be seen, `None` means all. Raises
+        `InvalidQuery`, `InvalidQueryType`, `InvalidTable`, `InvalidFunction`, `RangeExceedsRetention`,
+        `QueryTimeout`, `QueryMemoryExceeded`, `QueryRowsExceeded`, `QueryQuotaExceeded`,
+        `AnalyticsNotConfigured`, `AnalyticsUnavailable`.
+        """
+        store = self._store
+        if store is None:
+            raise AnalyticsNotConfigured
+        now_ms = self._clock.now_ms()
+        self._quotas.count(workspace_id, now_ms)
+        allowed = None if spaces is None else tuple(spaces)
+        fence = Fence(family, workspace_id, allowed, now_ms - self._retention_ms, now_ms)
+        async with self._quotas.turn(workspace_id):
+            question = await self._run(self._readers, lambda: _read(text, fence))
+            await self.flush()
+            return await self._run(self._readers, lambda: _answer(store, question))
 
     def health(self) -> Health:
         """How it fares."""
@@ -200,3 +231,17 @@ class Analytics:
     @staticmethod
     async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _read(text: str, fence: Fence) -> Question:
+    from latchwork.domains.analytics.sql.reading import read  # with the parser, which is large
+
+    return read(text, fence)
+
+
+def _answer(store: AnalyticsStore, question: Question) -> bytes:
+    rows = store.ask(question, _QUERY_S)
+    try:
+        return rendered(question, rows)
+    finally:
+        rows.close()

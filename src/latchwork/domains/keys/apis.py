@@ -67,6 +67,15 @@ class Apis:
             who.must("api", api_id, "read_analytics")
         return await self._get(who, api_id)
 
+    async def observed_keyspaces(self, who: Principal) -> tuple[str, ...] | None:
+        """The keyspaces whose analytics the caller may read, `None` for all; raises `InsufficientPermissions`."""
+        api_ids = who.among("api", "read_analytics")
+        if api_ids is None:
+            return None
+        return await self.db.read(
+            lambda connection: store.keyspaces_of_apis(connection, who.workspace_id, api_ids)
+        )
+
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[tuple[Api, int]]:
         """Up to `limit` APIs from id `cursor` on, each with its number of keys."""
         who.must("api", "*", "read_api")

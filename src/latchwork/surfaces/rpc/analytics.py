@@ -1,21 +1,31 @@
 """The family `analytics`: how often keys were verified, and how it ended."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from latchwork.domains.analytics import (
     AnalyticsNotConfigured,
+    AnalyticsUnavailable,
     BadQuestion,
     Counts,
+    InvalidFunction,
+    InvalidQuery,
+    InvalidQueryType,
+    InvalidTable,
+    QueryMemoryExceeded,
+    QueryQuotaExceeded,
+    QueryRowsExceeded,
     QueryTimeout,
+    RangeExceedsRetention,
     VerificationsQuestion,
 )
 from latchwork.domains.analytics.records import Group, OrderBy
 from latchwork.domains.identities import IdentityNotFound
 from latchwork.domains.keys import ApiNotFound
-from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive
-from latchwork.surfaces.rpc.procedures import Family, Page
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive, TolerantBody
+from latchwork.surfaces.rpc.procedures import Family, Page, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import ApiId
 
@@ -98,7 +108,14 @@ class VerificationsData(Data):
     answers=Page[VerificationsData],
     summary="Count verifications",
     permission="api.<apiId>.read_analytics or api.<apiId>.read_api (or with *)",
-    faults=[ApiNotFound, IdentityNotFound, BadQuestion, AnalyticsNotConfigured, QueryTimeout],
+    faults=[
+        ApiNotFound,
+        IdentityNotFound,
+        BadQuestion,
+        AnalyticsNotConfigured,
+        AnalyticsUnavailable,
+        QueryTimeout,
+    ],
     example={"apiId": "api_1234567890", "start": 1700000000000, "groupBy": ["hour"]},
 )
 async def get_verifications(call: Request, query: VerificationsOf) -> Page[VerificationsData]:
@@ -129,3 +146,80 @@ async def get_verifications(call: Request, query: VerificationsOf) -> Page[Verif
     rest = begin + size
     page = [VerificationsData.of(counts) for counts in found[begin:rest]]
     return Page(page, str(rest) if rest < len(found) else None)
+
+
+_ASKING_FAULTS = [
+    InvalidQuery,
+    InvalidQueryType,
+    InvalidTable,
+    InvalidFunction,
+    RangeExceedsRetention,
+    AnalyticsNotConfigured,
+    QueryTimeout,
+    QueryMemoryExceeded,
+    QueryRowsExceeded,
+    QueryQuotaExceeded,
+    AnalyticsUnavailable,
+]
+
+
+class Ask(TolerantBody):
+    """A query."""
+
+    query: Annotated[
+        str, Meta(max_length=10_000, description="One SELECT in ClickHouse's SQL; see the page on analytics.")
+    ]
+
+
+@family.procedure(
+    "getVerifications",
+    answers=list[dict[str, Any]],
+    summary="Ask about verifications in SQL",
+    permission="api.*.read_analytics, or api.<apiId>.read_analytics for one API at least",
+    faults=_ASKING_FAULTS,
+    example={
+        "query": "SELECT outcome, count() AS verifications FROM key_verifications_v1 "
+        "WHERE time >= toUnixTimestamp64Milli(now64() - INTERVAL 7 DAY) GROUP BY outcome"
+    },
+)
+async def ask_verifications(call: Request, body: Ask) -> Rendered:
+    """Answers a query over `key_verifications_v1` and `key_verifications_per_{minute,hour,day,month}_v1`.
+
+    It sees the verifications of the workspace, and where the caller may read the analytics of some APIs only,
+    of those. Verifications are there a second after their answer at the latest. Each row is an object of
+    columns by name.
+    """
+    keyspaces = await call.platform.apis.observed_keyspaces(call.who)
+    return await _asked(call, body, "verifications", keyspaces)
+
+
+@family.procedure(
+    "getRatelimits",
+    answers=list[dict[str, Any]],
+    summary="Ask about rate limits in SQL",
+    permission="ratelimit.*.read_analytics, or ratelimit.<namespaceId>.read_analytics for one namespace at least",
+    faults=_ASKING_FAULTS,
+    example={
+        "query": "SELECT identifier, countIf(NOT passed) AS refused FROM ratelimits_v1 "
+        "GROUP BY identifier ORDER BY refused DESC LIMIT 10"
+    },
+)
+async def ask_ratelimits(call: Request, body: Ask) -> Rendered:
+    """Answers a query over `ratelimits_v1` and `ratelimits_per_{minute,hour,day,month}_v1`.
+
+    It sees the limits asked for in the workspace, and where the caller may read the analytics of some
+    namespaces only, in those. Requests with `X-Unkey-Metrics: disabled` are not among them.
+    """
+    return await _asked(call, body, "ratelimits", call.who.among("ratelimit", "read_analytics"))
+
+
+async def _asked(
+    call: Request, body: Ask, family: Literal["verifications", "ratelimits"], spaces: Iterable[str] | None
+) -> Rendered:
+    rows = await call.platform.analytics.ask(
+        body.query,
+        family=family,
+        workspace_id=call.who.workspace_id,
+        spaces=None if spaces is None else sorted(spaces),
+    )
+    return Rendered(b'{"meta":{"requestId":"%b"},"data":%b}' % (call.request_id.encode(), rows))

@@ -29,6 +29,9 @@ from latchwork.domains.keys.store.apis import (
     has_keyspace as has_keyspace,
 )
 from latchwork.domains.keys.store.apis import (
+    keyspaces_of_apis as keyspaces_of_apis,
+)
+from latchwork.domains.keys.store.apis import (
     page_apis as page_apis,
 )
 from latchwork.domains.keys.store.apis import (

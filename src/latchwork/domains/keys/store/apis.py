@@ -1,6 +1,6 @@
 """The queries of APIs and their keyspaces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from latchwork.domains.credits.tables import balances
 from latchwork.domains.keys.records import Api
 from latchwork.domains.keys.tables import apis, keys, keyspaces
+from latchwork.kernel.sql.statements import among
 
 _LIVE_APIS = (
     select(
@@ -35,6 +36,13 @@ _PAGE_OF_APIS = (
     .where(apis.c.id >= bindparam("cursor"))
     .order_by(apis.c.id)
     .limit(bindparam("most"))
+)
+
+_KEYSPACES = (
+    select(apis.c.keyspace_id)
+    .where(apis.c.workspace_id == bindparam("workspace_id"))
+    .where(among(apis.c.id))
+    .where(apis.c.deleted_at_ms.is_(None))
 )
 
 
@@ -80,6 +88,12 @@ def find_api_of(connection: Connection, workspace_id: str, keyspace_id: str) -> 
     asked = {"workspace_id": workspace_id, "keyspace_id": keyspace_id}
     row = connection.execute(_API_BY_KEYSPACE, asked).one_or_none()
     return None if row is None else _api(row)
+
+
+def keyspaces_of_apis(connection: Connection, workspace_id: str, api_ids: Iterable[str]) -> tuple[str, ...]:
+    """The keyspaces of those of the APIs that are live and the workspace's."""
+    asked = {"workspace_id": workspace_id, "among": list(api_ids)}
+    return tuple(connection.execute(_KEYSPACES, asked).scalars())
 
 
 def page_apis(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[tuple[Api, int]]:

@@ -1,0 +1,15 @@
+"""Two engines for the whole session: starting ClickHouse's takes a second."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.domains.analytics.sql.engines import Both
+from tests.domains.analytics.sql.engines import both as both_engines
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """DuckDB and ClickHouse with the same events."""
+    with both_engines(tmp_path_factory.mktemp("engines")) as engines:
+        yield engines
