@@ -61,6 +61,20 @@ DOCUMENT: dict[str, Any] = {
         "/v2/lamps.count": {
             "post": {"tags": ["lamps"], "security": [], "responses": {"204": {"description": "Nothing."}}}
         },
+        "/v2/lamps.dim": {
+            "post": {
+                "tags": ["lamps"],
+                "security": [{"cookie": []}, {"token": []}],
+                "responses": {"204": {"description": "Dimmed."}},
+            }
+        },
+        "/v2/lamps.hide": {
+            "post": {
+                "tags": ["lamps"],
+                "security": [{"cookie": []}],
+                "responses": {"204": {"description": "Gone."}},
+            }
+        },
         "/api/v2/lamps/{lamp.id}": {
             "parameters": [],
             "get": {
@@ -80,6 +94,10 @@ DOCUMENT: dict[str, Any] = {
         },
     },
     "components": {
+        "securitySchemes": {
+            "cookie": {"type": "apiKey", "in": "cookie", "name": "lamp"},
+            "token": {"type": "http", "scheme": "bearer", "bearerFormat": "LAMP_TOKEN"},
+        },
         "parameters": {
             "Id": {
                 "name": "lamp.id",
@@ -152,7 +170,7 @@ async def page() -> Page:
 async def test_every_procedure_has_a_place_and_a_link_to_it(page: Page) -> None:
     places = {attributes.get("id") for attributes in page.all("article")}
     links = {(attributes.get("href") or "").removeprefix("#") for attributes in page.all("a")}
-    assert len(places) == 4
+    assert len(places) == 6
     assert places <= links
     assert "lamps.make" in places
     assert "delete-api-v2-lamps-{lamp.id}" in places
@@ -215,6 +233,8 @@ async def test_each_procedure_shows_a_request_to_copy(page: Page) -> None:
     assert "curl http://127.0.0.1:8765/v2/lamps.make \\\n  -H 'Authorization: Bearer ROOT_KEY'" in text
     assert """-d '{\n  "name": "it'"'"'s"\n}'""" in text
     assert "curl http://127.0.0.1:8765/v2/lamps.count \\\n  -X POST" in text
+    assert "curl http://127.0.0.1:8765/v2/lamps.dim \\\n  -H 'Authorization: Bearer LAMP_TOKEN' \\\n" in text
+    assert "curl http://127.0.0.1:8765/v2/lamps.hide \\\n  -X POST" in text
     assert "curl -X DELETE 'http://127.0.0.1:8765/api/v2/lamps/{lamp.id}'" in text
     assert "curl 'http://127.0.0.1:8765/api/v2/lamps/{lamp.id}?page=2&page=3' \\\n  -H 'Auth" in text
 

@@ -10,6 +10,7 @@ import pytest
 from latchwork.domains import audit
 from latchwork.domains.portals.guard import CALLS_PER_MINUTE, GUESSES_PER_MINUTE, REROLLS_PER_HOUR
 from latchwork.domains.portals.sessions import MOST_OF_A_USER
+from latchwork.domains.workspaces.tables import workspaces
 from latchwork.kernel.sql import Connection
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 from tests.surfaces.rpc.test_management import limited
@@ -524,6 +525,14 @@ class TestInside:
         await acme.data("apis.deleteApi", {"apiId": api_id})
         error = await inside.error("listKeys", {}, 404)
         assert error["type"].endswith("api_not_found")
+
+    async def test_nobody_is_let_into_a_disabled_workspace(
+        self, house: House, acme: Client, portal_id: str
+    ) -> None:
+        inside = await enter(house, acme)
+        await house.platform.db.write(lambda c: c.execute(workspaces.update().values(enabled=False)) and None)
+        error = await inside.error("listKeys", {}, 403)
+        assert error["title"] == "Workspace is disabled"
 
     async def test_one_session_cannot_use_up_the_workspace(
         self, house: House, acme: Client, portal_id: str
