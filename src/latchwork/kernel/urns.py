@@ -55,7 +55,7 @@ _PATHS: dict[str, str] = {
     "projects/*/rbac/permissions/{id}": _RBAC_PERMISSIONS,
     "projects/*/rbac/roles/{id}": _RBAC_ROLES,
     "projects/*/portals/{id}": _PORTALS,
-    "projects/*/portals/{id}/sessions/*": "portal: create_portal_session",
+    "projects/*/portals/{id}/sessions/*": "portal: create_portal_session read_portal_session",
     "rootKeys/{id}": "workspace: read_root_key create_root_key update_root_key delete_root_key",
     "auditLogs/*": "workspace: read_audit_log",
     "limits": "workspace: read_limits update_limits",

@@ -214,6 +214,22 @@ class TestPortals:
         await owner.data("portal.revokeSession", {"portal": "acme-keys", "externalId": "user_1"})
         await owner.data("portal.deletePortal", {"portal": "acme-keys"})
 
+    async def test_sessions_can_be_listed_with_less_than_it_takes_to_make_them(
+        self, house: House, acme: Client, portal_id: str
+    ) -> None:
+        await mint(acme)
+        workspace = (await house.platform.workspaces.all())[0]
+        path = f"projects/*/portals/{portal_id}/sessions/*"
+        for permission in (
+            f"portal.{portal_id}.read_portal_session",
+            f"unkey:v1:{workspace.id}:{path}#read",
+        ):
+            reader = await limited(house, permission)
+            (user,) = await reader.data("portal.listSessions", {"portal": portal_id})
+            assert user["externalId"] == "user_1"
+            which = {"portal": portal_id, "externalId": "user_1"}
+            await reader.error("portal.revokeSession", which, 404)
+
     async def test_another_workspace_sees_nothing(self, house: House, portal_id: str) -> None:
         other = await house.tenant("other")
         for which in (portal_id, "acme-keys"):

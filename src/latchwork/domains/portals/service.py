@@ -110,9 +110,9 @@ class Portals:
         await self.db.write(unit)
 
 
-def visible(who: Principal, portal: Portal | None, action: str) -> Portal:
-    """The portal, for who may do `action` to it; `PortalNotFound` for everybody else."""
-    if portal is None or not who.may("portal", portal.id, action):
+def visible(who: Principal, portal: Portal | None, *actions: str) -> Portal:
+    """The portal, for who may do one of `actions` to it; `PortalNotFound` for everybody else."""
+    if portal is None or not any(who.may("portal", portal.id, action) for action in actions):
         raise PortalNotFound
     return portal
 

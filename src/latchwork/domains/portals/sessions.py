@@ -77,7 +77,7 @@ class Sessions:
 
     def _must_have_room(self, connection: Connection, portal: Portal, now_ms: int) -> None:
         most = self.most_of_a_portal
-        if store.count_live(connection, portal, now_ms, most) >= most:
+        if not store.has_room(connection, portal, now_ms, most):
             raise PreconditionFailed(
                 f"This portal has {most} live sessions, the most there may be. Revoke some, or wait for them to expire."
             )
@@ -130,7 +130,8 @@ class Sessions:
         now_ms = self.clock.now_ms()
 
         def question(connection: Connection) -> list[UserSessions]:
-            portal = visible(who, store.find(connection, who.workspace_id, name), "create_portal_session")
+            found = store.find(connection, who.workspace_id, name)
+            portal = visible(who, found, "create_portal_session", "read_portal_session")
             return store.page_sessions(
                 connection, portal, search=search.strip(), cursor=cursor, limit=limit, now_ms=now_ms
             )

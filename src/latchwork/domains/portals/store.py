@@ -162,9 +162,17 @@ def page_sessions(
     return [UserSessions(name, tuple(sessions)) for name, sessions in found.items()]
 
 
-def count_live(connection: Connection, portal: Portal, now_ms: int, most: int) -> int:
-    """How many sessions of a portal are live, counted up to `most`."""
-    some = select(portal_sessions.c.id).where(_live(portal, now_ms)).limit(most).subquery()
+def has_room(connection: Connection, portal: Portal, now_ms: int, most: int) -> bool:
+    """Whether a portal has fewer than `most` live sessions.
+
+    What is kept is counted first, in the index alone; which of it is live only where that is too much.
+    """
+    theirs = portal_sessions.c.portal_id == portal.id
+    return any(_count(connection, matching, most) < most for matching in (theirs, _live(portal, now_ms)))
+
+
+def _count(connection: Connection, matching: ColumnElement[bool], most: int) -> int:
+    some = select(portal_sessions.c.portal_id).where(matching).limit(most).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 

@@ -334,7 +334,8 @@ class UserSessionsData(Data):
     "listSessions",
     answers=Page[UserSessionsData],
     summary="List portal sessions",
-    permission="portal.*.create_portal_session or portal.<portalId>.create_portal_session",
+    permission="portal.*.create_portal_session or portal.<portalId>.create_portal_session; "
+    "or with read_portal_session",
     faults=[PortalNotFound],
     example={"portal": "acme-keys", "search": "user_"},
 )
