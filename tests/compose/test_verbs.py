@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
 from latchwork.compose.control import Refusal, call
 from latchwork.compose.platform import Platform, opened
 from latchwork.compose.verbs import VERBS
+from latchwork.domains.audit.tables import audit_heads
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.sql.migrate import HEAD
 from latchwork.settings import AnalyticsSettings, Settings
@@ -154,3 +156,23 @@ async def test_a_malformed_permission_query_is_refused(in_weather: Ask) -> None:
 
 async def test_migrating_tells_the_schema(ask: Ask) -> None:
     assert await ask("migrate") == {"schema": HEAD}
+
+
+async def test_the_audit_log_is_verified_for_one_workspace_or_all(ask: Ask, platform: Platform) -> None:
+    made = [await ask("workspace.create", name=name) for name in ("acme", "other")]
+    found = await ask("audit.verify")
+    assert [(each["name"], each["rows"], len(each["digest"])) for each in found] == [
+        ("acme", 1, 64),
+        ("other", 1, 64),
+    ]
+    assert not any("broken" in each for each in found)
+    await platform.db.write(_tamper)
+    (found,) = await ask("audit.verify", workspace="other")
+    assert found["workspaceId"] == made[1]["workspaceId"]
+    assert found["broken"] == {"seq": 2, "reason": "the log ends at row 1, its head says 7"}
+    refusal = await _refusal(ask("audit.verify", workspace="nobody"))
+    assert refusal.status == 404
+
+
+def _tamper(connection: Connection) -> None:
+    connection.execute(update(audit_heads).values(seq=7))

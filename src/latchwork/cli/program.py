@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 import click
 
-from latchwork.cli import api, demo, encryption, key, migrate, root_key, serve, settings, version, workspace
+from latchwork.cli import (
+    api,
+    audit,
+    demo,
+    encryption,
+    key,
+    migrate,
+    root_key,
+    serve,
+    settings,
+    version,
+    workspace,
+)
 from latchwork.cli.failures import Failure, explained, tell
 
 
@@ -19,6 +31,7 @@ for _command in (
     root_key.root_key,
     api.api,
     key.key,
+    audit.audit,
     encryption.encryption,
     settings.settings,
     migrate.migrate,

@@ -32,6 +32,7 @@ class DataDir:
         self.database = path / "latchwork.db"
         self.analytics = path / "analytics.duckdb"
         self.spool = path / "spool"
+        self.seals = path / "audit.seals"
         self.control_socket = path / "control.sock"
         self._lock_file = path / "latchwork.lock"
 

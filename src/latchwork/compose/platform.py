@@ -10,8 +10,10 @@ from latchwork.compose.announcements import Announcements
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of, recorded_by
+from latchwork.compose.seals import SealFile
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
+from latchwork.domains.audit import Attempts, AuditLog, Chains
 from latchwork.domains.credits import Holds, Ledger, Refills
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
@@ -33,7 +35,7 @@ from latchwork.domains.verification import (
     load_caller,
     load_key,
 )
-from latchwork.domains.workspaces import Operations, WorkspaceLimits, Workspaces
+from latchwork.domains.workspaces import Operations, WorkspaceLimits, Workspaces, audit_retention_days
 from latchwork.kernel.clock import Clock, SteadyClock
 from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import Database, PostgresDatabase, open_database
@@ -66,6 +68,8 @@ class Platform:
     analytics: Analytics
     vault: Vault
     runner: Runner
+    attempts: Attempts
+    chains: Chains
 
 
 @asynccontextmanager
@@ -111,6 +115,8 @@ async def opened(
             sweeper = Sweeper(platform.services.portal_sessions)
             sweeper.start()
             stack.push_async_callback(sweeper.stop)
+            platform.chains.start()
+            stack.push_async_callback(platform.chains.stop)
         yield platform
 
 
@@ -160,6 +166,7 @@ def _assemble(
         limiter=Limiter(namespaces, counters, analytics),
         overrides=Overrides(db, clock, invalidations, namespaces),
         namespaces=Administration(db, clock, invalidations, namespaces, counters),
+        audit_log=AuditLog(db, clock, audit_retention_days),
         workspace_limits=WorkspaceLimits(db, clock, invalidations),
         operations=Operations(recorded_by(analytics), clock, invalidations),
         callers=Callers(callers, counters, clock, analytics.uses),
@@ -176,8 +183,21 @@ def _assemble(
     runner = Runner(db, clock, [services.migrations.queue])
     jobs.on_wake(runner.wake)
     workspaces = Workspaces(db, clock)
+    chains = Chains(db, SealFile(DataDir(settings.data_dir).seals), clock)
     return Platform(
-        settings, db, clock, workspaces, services, ledger, holds, refills, analytics, vault, runner
+        settings,
+        db,
+        clock,
+        workspaces,
+        services,
+        ledger,
+        holds,
+        refills,
+        analytics,
+        vault,
+        runner,
+        Attempts(db, clock),
+        chains,
     )
 
 

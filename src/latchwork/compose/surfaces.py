@@ -8,7 +8,14 @@ from starlette.types import ASGIApp, Scope
 
 from latchwork.compose.errors import error_kinds
 from latchwork.compose.platform import Platform
-from latchwork.domains.verification import CallerDisabled, CallerExpired, Gatekeeper, principal_of
+from latchwork.domains.verification import (
+    CallerDisabled,
+    CallerExpired,
+    CallerRefused,
+    CallerSnapshot,
+    Gatekeeper,
+    principal_of,
+)
 from latchwork.domains.workspaces import WorkspaceDisabled, WorkspaceNotFound
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
@@ -22,6 +29,7 @@ from latchwork.surfaces.reference import Reference, ReferenceDocument
 from latchwork.surfaces.rpc import (
     analytics,
     apis,
+    audit_logs,
     credits,
     identity_credits,
     key_access,
@@ -33,7 +41,7 @@ from latchwork.surfaces.rpc import (
     root_keys,
     workspace,
 )
-from latchwork.surfaces.rpc.admission import Allowance, bearer_token
+from latchwork.surfaces.rpc.admission import Allowance, RefusedCaller, bearer_token
 from latchwork.surfaces.rpc.application import UNHOT_HEADERS, RpcApplication
 from latchwork.surfaces.rpc.services import Services
 
@@ -49,6 +57,7 @@ FAMILIES = (
     analytics.family,
     root_keys.family,
     workspace.family,
+    audit_logs.family,
     portal_sessions.family,  # the family `portal`, complete
 )
 
@@ -79,6 +88,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
         platform.services,
         authenticate=admission.authenticate,
         meter=admission.meter,
+        account=platform.attempts.note,
         clock=platform.clock,
         trusted_proxies=trusted,
         docs=gate,
@@ -145,11 +155,13 @@ class Admission:
         self._callers = services.callers
 
     async def authenticate(self, token: bytes, facts: RequestFacts) -> Principal:
-        """Who holds this root key; raises the fault that says what is wrong with it."""
-        caller = await self._callers.authenticate(token)
-        return principal_of(
-            caller, remote_ip=facts.remote_ip, user_agent=facts.user_agent, request_id=facts.request_id
-        )
+        """Who holds this root key; raises the fault that says what is wrong with it, or `RefusedCaller`."""
+        try:
+            caller = await self._callers.authenticate(token)
+        except CallerRefused as fault:
+            assert fault.caller is not None
+            raise RefusedCaller(_asking(fault.caller, facts), fault) from fault
+        return _asking(caller, facts)
 
     async def meter(self, who: Principal) -> Allowance | None:
         """Count the call against the workspace's quota."""
@@ -165,3 +177,9 @@ class Admission:
         except Fault:
             return False
         return EVERYTHING in caller.permissions
+
+
+def _asking(caller: CallerSnapshot, facts: RequestFacts) -> Principal:
+    return principal_of(
+        caller, remote_ip=facts.remote_ip, user_agent=facts.user_agent, request_id=facts.request_id
+    )

@@ -1,6 +1,6 @@
 """Who is calling, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from latchwork.kernel.faults import InsufficientPermissions
 from latchwork.kernel.urns import EVERYTHING
@@ -15,7 +15,7 @@ class Principal:
     `subject_id` and `subject_name` name the key for the audit log. `permissions` are tuples such as
     `api.*.create_key`, those that its URNs mean among them (see `urns.expanded`); `*` alone grants everything
     in the workspace. `requests_per_minute` is the workspace's quota of calls, `operations_per_month` that of
-    verifications and limits; `None` where it has none.
+    verifications and limits; `None` where it has none. `trail` names the events that were recorded of the request.
     """
 
     workspace_id: str
@@ -29,6 +29,7 @@ class Principal:
     expires_ms: int | None = None
     requests_per_minute: int | None = None
     operations_per_month: int | None = None
+    trail: list[str] = field(default_factory=list, compare=False, repr=False)
 
     def may(self, resource: str, resource_id: str, action: str, part: str | None = None) -> bool:
         """Whether `resource.resource_id.action` is granted, by its id, by the wildcard form or by `*`.

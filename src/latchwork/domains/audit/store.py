@@ -1,16 +1,31 @@
-"""Writing and checking the audit log."""
+"""Writing, reading and checking the audit log."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+)
 
-from latchwork.domains.audit.records import Break, Entry
+from latchwork.domains.audit.records import Break, Checked, Entry, Filter, Row, Seal
 from latchwork.domains.audit.rules import GENESIS, link
 from latchwork.domains.audit.tables import audit_heads, audit_log
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql.schema import Words
 from latchwork.kernel.sql.statements import OF, updating
 
+_CHUNK = 1_000
+_NOTHING: Mapping[int, str] = {}
 _ADD = insert(audit_log)
 _HEAD = (
     select(audit_heads.c.seq, audit_heads.c.digest)
@@ -30,6 +45,7 @@ def record(connection: Connection, who: Principal, now_ms: int, *entries: Entry)
         row["digest"] = digest
         rows.append(row)
     connection.execute(_ADD, rows)
+    who.trail.extend(entry.event for entry in entries)
     _move_head(connection, who.workspace_id, seq, seq + len(rows), digest)
 
 
@@ -61,20 +77,123 @@ def _row(who: Principal, now_ms: int, entry: Entry, seq: int) -> dict[str, Any]:
     }
 
 
-def first_break(connection: Connection, workspace_id: str) -> Break | None:
+def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: str, limit: int) -> list[Row]:
+    """Up to `limit` rows, the newest first, from the row with id `cursor` on."""
+    question = select(audit_log).where(audit_log.c.workspace_id == workspace_id, *_conditions(wanted))
+    if cursor:
+        from_seq = (
+            select(audit_log.c.seq)
+            .where(audit_log.c.workspace_id == workspace_id)
+            .where(audit_log.c.id == cursor)
+            .scalar_subquery()
+        )
+        question = question.where(audit_log.c.seq <= from_seq)
+    rows = connection.execute(question.order_by(audit_log.c.seq.desc()).limit(limit))
+    return [
+        Row(
+            id=row.id,
+            seq=row.seq,
+            time_ms=row.time_ms,
+            event=row.event,
+            display=row.display,
+            actor=row.actor,
+            remote_ip=row.remote_ip,
+            user_agent=row.user_agent,
+            correlation_id=row.correlation_id,
+            resources=row.resources,
+        )
+        for row in rows
+    ]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    log = audit_log.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.events:
+        found.append(or_(*map(_named, wanted.events)))
+    if wanted.actor_id is not None:
+        found.append(_holds(log.actor, {"id": wanted.actor_id}))
+    about = {"type": wanted.resource_type, "id": wanted.resource_id}
+    given = {name: value for name, value in about.items() if value is not None}
+    if given:
+        found.append(_holds(log.resources, given))
+    if wanted.correlation_id is not None:
+        found.append(log.correlation_id == wanted.correlation_id)
+    if wanted.start_ms is not None:
+        found.append(log.time_ms >= wanted.start_ms)
+    if wanted.end_ms is not None:
+        found.append(log.time_ms < wanted.end_ms)
+    return found
+
+
+def _named(event: str) -> ColumnElement[bool]:
+    if not event.endswith(".*"):
+        return audit_log.c.event == event
+    head = event[:-1]
+    return func.substr(audit_log.c.event, 1, len(head)) == head
+
+
+def _holds(column: ColumnElement[Any], members: dict[str, str]) -> ColumnElement[bool]:
+    """Whether the JSON holds these members side by side; within a value its quotes would be escaped.
+
+    Looked for by taking it out, which both databases do alike, and letter by letter.
+    """
+    text = type_coerce(column, Words)
+    return func.replace(text, msgspec.json.encode(members)[1:-1].decode(), "") != text
+
+
+def heads(connection: Connection, now_ms: int) -> list[Seal]:
+    """Where every chain ends now."""
+    rows = connection.execute(select(audit_heads).order_by(audit_heads.c.workspace_id))
+    return [Seal(row.workspace_id, row.seq, row.digest.hex(), now_ms) for row in rows]
+
+
+def first_break(
+    connection: Connection, workspace_id: str, sealed: Mapping[int, str] = _NOTHING
+) -> Break | None:
     """The first row that was changed, removed, inserted or reordered; `None` when the chain holds."""
+    return checked(connection, workspace_id, sealed).broken
+
+
+def checked(connection: Connection, workspace_id: str, sealed: Mapping[int, str] = _NOTHING) -> Checked:
+    """The chain of a workspace gone through from its first row to its head.
+
+    `sealed` are digests of rows, in hex, that were noted outside of the database: a log that was written anew, or
+    cut off together with its head, does not hold them.
+    """
     seq, digest = 0, GENESIS
-    rows = connection.execute(
-        select(audit_log).where(audit_log.c.workspace_id == workspace_id).order_by(audit_log.c.seq)
-    ).mappings()
-    for row in rows:
+    for row in _all(connection, workspace_id):
         seq += 1
         if row["seq"] != seq:
-            return Break(seq, f"row {seq} is missing")
+            return Checked(workspace_id, seq - 1, digest.hex(), Break(seq, f"row {seq} is missing"))
         if row["previous_digest"] != digest or row["digest"] != link(digest, dict(row)):
-            return Break(seq, f"row {seq} does not match its digest")
+            broken = Break(seq, f"row {seq} does not match its digest")
+            return Checked(workspace_id, seq - 1, digest.hex(), broken)
         digest = row["digest"]
+        if sealed.get(seq, digest.hex()) != digest.hex():
+            broken = Break(seq, f"row {seq} is not the one that was sealed")
+            return Checked(workspace_id, seq - 1, digest.hex(), broken)
+    return Checked(workspace_id, seq, digest.hex(), _end_break(connection, workspace_id, seq, digest, sealed))
+
+
+def _end_break(
+    connection: Connection, workspace_id: str, seq: int, digest: bytes, sealed: Mapping[int, str]
+) -> Break | None:
     head_seq, head_digest = _head(connection, workspace_id)
     if (head_seq, head_digest) != (seq, digest):
         return Break(seq + 1, f"the log ends at row {seq}, its head says {head_seq}")
-    return None
+    last = max(sealed, default=0)
+    return Break(seq + 1, f"the log ends at row {seq}, row {last} was sealed") if last > seq else None
+
+
+def _all(connection: Connection, workspace_id: str) -> Iterator[RowMapping]:
+    """Every row in order, some at a time."""
+    question = select(audit_log).where(audit_log.c.workspace_id == workspace_id).order_by(audit_log.c.seq)
+    rows = connection.execute(question.limit(_CHUNK)).mappings().all()
+    while rows:
+        yield from rows
+        rows = (
+            connection.execute(question.where(audit_log.c.seq > rows[-1]["seq"]).limit(_CHUNK))
+            .mappings()
+            .all()
+        )

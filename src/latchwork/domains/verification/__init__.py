@@ -7,7 +7,7 @@ exception a broken platform. The same list of checks, told to record, is the exp
 from latchwork.domains.verification.cache import SnapshotCache
 from latchwork.domains.verification.callers import Callers, Quota, principal_of
 from latchwork.domains.verification.explain import Explainer, Explanation
-from latchwork.domains.verification.faults import CallerDisabled, CallerExpired
+from latchwork.domains.verification.faults import CallerDisabled, CallerExpired, CallerRefused
 from latchwork.domains.verification.gatekeeper import Gatekeeper
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
@@ -25,6 +25,7 @@ __all__ = [
     "BoundLimit",
     "CallerDisabled",
     "CallerExpired",
+    "CallerRefused",
     "CallerSnapshot",
     "Callers",
     "Claim",

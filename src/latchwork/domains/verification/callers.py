@@ -59,10 +59,10 @@ class Callers:
         if caller is None:
             raise Unauthorized
         if not caller.enabled:
-            raise CallerDisabled
+            raise CallerDisabled(caller)
         now_ms = self._clock.now_ms()
         if caller.expires_ms is not None and caller.expires_ms <= now_ms:
-            raise CallerExpired
+            raise CallerExpired(caller)
         if caller.workspace_enabled is None:
             raise WorkspaceNotFound
         if not caller.workspace_enabled:

@@ -4,7 +4,7 @@ One more, the operator's own, holds the root keys through which people act in th
 """
 
 from latchwork.domains.workspaces.faults import WorkspaceDisabled, WorkspaceNotFound
-from latchwork.domains.workspaces.limits import WorkspaceLimits
+from latchwork.domains.workspaces.limits import WorkspaceLimits, audit_retention_days
 from latchwork.domains.workspaces.operations import Operations, Recorded
 from latchwork.domains.workspaces.records import MOST, OPERATOR_ID, Quotas, Workspace
 from latchwork.domains.workspaces.rules import first_of, following_month_ms, month_start_ms
@@ -21,6 +21,7 @@ __all__ = [
     "WorkspaceLimits",
     "WorkspaceNotFound",
     "Workspaces",
+    "audit_retention_days",
     "first_of",
     "following_month_ms",
     "month_start_ms",

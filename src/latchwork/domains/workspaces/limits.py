@@ -47,3 +47,8 @@ class WorkspaceLimits:
         after = await self.db.write(unit)
         self.invalidations.announce(("quotas", who.workspace_id))
         return after
+
+
+def audit_retention_days(connection: Connection, workspace_id: str) -> int | None:
+    """How many days the workspace's audit log may be read back; `None` for all."""
+    return store.quotas(connection, workspace_id).audit_retention_days

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from latchwork.kernel.faults import TooManyRequests
+from latchwork.kernel.faults import Fault, TooManyRequests
 from latchwork.kernel.principal import Principal
 from latchwork.surfaces.http.requests import Headers, RequestFacts
 from latchwork.surfaces.rpc.faults import MalformedAuthorization
@@ -36,8 +36,18 @@ class Allowance:
         )
 
 
+class RefusedCaller(Exception):
+    """A root key is known and refused all the same: `who` would call, `fault` says why not."""
+
+    def __init__(self, who: Principal, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.who = who
+        self.fault = fault
+
+
 Authenticate = Callable[[bytes, RequestFacts], Awaitable[Principal]]
-"""Finds who holds a root key; raises the faults of a key that is unknown, disabled or expired."""
+"""Finds who holds a root key; raises the fault of a key that is unknown, `RefusedCaller` for one that is known but
+disabled or expired."""
 
 Meter = Callable[[Principal], Awaitable[Allowance | None]]
 """Counts one request against the workspace's limit; `None` when it has none. A request over the limit is

@@ -32,7 +32,8 @@ from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, request_id_of
 from latchwork.surfaces.http.requests import Headers, RequestFacts, read_body
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 from latchwork.surfaces.rpc import envelope
-from latchwork.surfaces.rpc.admission import Authenticate, Meter, bearer_token, unmetered
+from latchwork.surfaces.rpc.accounting import Account, attempt_of, unaccounted
+from latchwork.surfaces.rpc.admission import Authenticate, Meter, RefusedCaller, bearer_token, unmetered
 from latchwork.surfaces.rpc.bodies import BodyReader
 from latchwork.surfaces.rpc.faults import MissingAuthorization
 from latchwork.surfaces.rpc.openapi import document
@@ -76,6 +77,7 @@ class _Turn(Generic[P]):
     receive: Receive
     route: _Route[P] | None = None
     headers: RawPairs = field(default=())
+    who: Principal | None = None
 
 
 class RpcApplication(Generic[P]):
@@ -95,6 +97,7 @@ class RpcApplication(Generic[P]):
         clock: Clock,
         meter: Meter = unmetered,
         record: Record = unrecorded,
+        account: Account = unaccounted,
         trusted_proxies: Networks = (),
         docs: DocsGate | None = None,
         admission_faults: Sequence[type[Fault]] = (),
@@ -107,6 +110,7 @@ class RpcApplication(Generic[P]):
         self._clock = clock
         self._meter = meter
         self._record = record
+        self._account = account
         self._trusted_proxies = trusted_proxies
         self._docs = docs or DocsGate()
         self._admission_faults = tuple(admission_faults)
@@ -202,8 +206,22 @@ class RpcApplication(Generic[P]):
         body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
         _must_have_credential(procedure, facts.headers)
         arguments = _arguments(route, body, turn.query)
-        visit = await self._admitted(turn, procedure)
-        return _rendered(visit, procedure, await procedure.handler(visit, *arguments))
+        try:
+            visit = await self._admitted(turn, procedure)
+            answer = _rendered(visit, procedure, await procedure.handler(visit, *arguments))
+        except Exception as error:
+            await self._account_for(turn, procedure, arguments, error)
+            raise
+        await self._account_for(turn, procedure, arguments, None)
+        return answer
+
+    async def _account_for(
+        self, turn: _Turn[P], procedure: Procedure[P], arguments: tuple[Any, ...], error: Exception | None
+    ) -> None:
+        """See to it that a call which should leave a row in the audit log does, also where its verb left none."""
+        who = turn.who
+        if procedure.audited and who is not None and (error is not None or not who.trail):
+            await self._account(who, attempt_of(procedure.title, arguments, error))
 
     async def _admitted(self, turn: _Turn[P], procedure: Procedure[P]) -> Visit[P]:
         if procedure.open:
@@ -211,11 +229,18 @@ class RpcApplication(Generic[P]):
         if procedure.credential is not None:
             call = await procedure.credential.admit(self._platform, turn.facts)
         else:
-            who = await self._authenticate(bearer_token(turn.facts.headers), turn.facts)
-            call = Call(self._platform, turn.facts, who=who)
+            call = Call(self._platform, turn.facts, who=await self._known(turn))
+        turn.who = call.who
         if procedure.metered:
             await self._count(turn, call.who)
         return call
+
+    async def _known(self, turn: _Turn[P]) -> Principal:
+        try:
+            return await self._authenticate(bearer_token(turn.facts.headers), turn.facts)
+        except RefusedCaller as refused:
+            turn.who = refused.who
+            raise refused.fault from None
 
     async def _count(self, turn: _Turn[P], who: Principal) -> None:
         try:

@@ -44,6 +44,7 @@ class ReservationData(Data):
 
 @family.procedure(
     "reserve",
+    audited=False,  # it spends, as a verification does
     answers=ReservationData,
     summary="Hold credits",
     permission=_PERMISSION,
@@ -101,6 +102,7 @@ class ReleasedData(Data):
 
 @family.procedure(
     "commit",
+    audited=False,  # it spends, as a verification does
     answers=CommittedData,
     summary="Spend what the work cost",
     permission=_PERMISSION,
@@ -115,6 +117,7 @@ async def commit(call: Request, body: Commit) -> CommittedData:
 
 @family.procedure(
     "release",
+    audited=False,  # it spends, as a verification does
     answers=ReleasedData,
     summary="Give held credits back",
     permission=_PERMISSION,

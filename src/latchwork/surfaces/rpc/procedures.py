@@ -18,6 +18,9 @@ P = TypeVar("P")
 D = TypeVar("D")
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+_READING = ("get", "list", "whoami", "explain", "verify", "limit", "multiLimit", "liveness")
+"""How procedures begin that change nothing, or nothing but counts."""
+
 BODY_BYTES = 1_048_576
 BULK_BYTES = 10 * BODY_BYTES
 
@@ -130,6 +133,13 @@ class Procedure(Generic[P]):
     heat: Heat[P] | None
     metered: bool
     """Whether its requests count against the workspace's limit."""
+    audited: bool
+    """Whether every call of it leaves a row in the audit log, refused ones too."""
+
+    @property
+    def title(self) -> str:
+        """Its full name."""
+        return f"{self.family}.{self.name}"
 
     def __post_init__(self) -> None:
         unbounded = [] if self.body is None else unbounded_integers(self.body)
@@ -174,6 +184,7 @@ class Family(Generic[P]):
         errors_as: ErrorTypes = "negotiated",
         heat: Heat[P] | None = None,
         metered: bool = True,
+        audited: bool | None = None,
         path: str | None = None,
         open: bool = False,
         credential: Credential[P] | None = None,
@@ -184,7 +195,9 @@ class Family(Generic[P]):
         body. The docstring becomes the description. `permission` says in words or tuples what the
         caller must hold. `faults` are those the handler raises beyond what every procedure may
         answer. `open` procedures need no authentication and get a `Visit` instead of a `Call`;
-        those with a `credential` get the call that it makes.
+        those with a `credential` get the call that it makes. Only `metered` ones count against the
+        workspace's limit of requests. Calls of `audited` ones always leave a row in the audit log; by
+        default those are whose names do not begin as reading does.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -210,6 +223,7 @@ class Family(Generic[P]):
                     errors_as=errors_as,
                     heat=heat,
                     metered=metered,
+                    audited=not name.startswith(_READING) if audited is None else audited,
                 )
             )
             return handler

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
+from latchwork.domains.audit import AuditLog
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import Migrations
@@ -36,6 +37,7 @@ class Services:
     limiter: Limiter
     overrides: Overrides
     namespaces: Administration
+    audit_log: AuditLog
     workspace_limits: WorkspaceLimits
     operations: Operations
     callers: Callers
