@@ -128,3 +128,20 @@ def test_usage_counts_the_operations_of_a_workspace_from_start_to_before_end(sto
         assert store.usage("ws_1", start_ms, end_ms, WITHIN_S) == Usage(2 * expected, expected)
     assert store.usage("ws_2", 0, NOW_MS * 2, WITHIN_S) == Usage(5, 0)
     assert store.usage("ws_3", 0, NOW_MS * 2, WITHIN_S) == Usage(0, 0)
+
+
+def test_the_keys_of_a_tag_are_those_of_the_workspace_and_no_more_than_asked_for(
+    store: AnalyticsStore,
+) -> None:
+    for key_id, workspace_id, tags in (
+        ("key_2", "ws_1", ["eu", "web"]),
+        ("key_1", "ws_1", ["eu"]),
+        ("key_1", "ws_1", ["eu"]),
+        ("key_3", "ws_1", ["eur"]),
+        ("key_4", "ws_2", ["eu"]),
+    ):
+        subject = Subject(key_id=key_id, workspace_id=workspace_id)
+        store.ingest(_batch(f"b_{key_id}", verification(subject=subject, tags=tags)))
+    assert store.keys_tagged("ws_1", "eu", 10, WITHIN_S) == ["key_1", "key_2"]
+    assert store.keys_tagged("ws_1", "eu", 1, WITHIN_S) == ["key_1"]
+    assert store.keys_tagged("ws_2", "web", 10, WITHIN_S) == []

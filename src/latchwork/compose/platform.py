@@ -19,6 +19,7 @@ from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.jobs import Jobs, Runner
+from latchwork.domains.key_lists import KeyLists
 from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions, Sweeper
@@ -155,6 +156,7 @@ def _assemble(
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,
+        key_lists=KeyLists(db, managed, last_use, analytics),
         root_keys=RootKeys(db, clock, invalidations, last_use),
         reservations=Reservations(db, holds),
         allowances=Allowances(db, clock, invalidations, ledger),

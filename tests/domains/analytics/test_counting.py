@@ -7,6 +7,7 @@ import pytest
 
 from latchwork.domains.analytics import Analytics, AnalyticsNotConfigured, BadQuestion
 from latchwork.domains.analytics.records import OUTCOMES, Group
+from latchwork.domains.analytics.rules import MOST_KEYS, check_keys
 from latchwork.kernel.clock import ManualClock
 from tests.domains.analytics.recordings import (
     DAY_MS,
@@ -165,12 +166,20 @@ async def test_a_question_that_contradicts_itself_or_asks_too_much_is_refused(
             await analytics.get_verifications(question(**changes))
 
 
+async def test_a_tag_of_too_many_keys_says_too_little() -> None:
+    check_keys(["key_1"] * MOST_KEYS)
+    with pytest.raises(BadQuestion, match="`tag`"):
+        check_keys(["key_1"] * (MOST_KEYS + 1))
+
+
 async def test_without_a_store_only_uses_are_noted_and_questions_are_refused() -> None:
     analytics = Analytics(None, None, ManualClock(NOW_MS))
     await analytics.start()
     analytics.verifications.append(verification())
     with pytest.raises(AnalyticsNotConfigured):
         await analytics.get_verifications(question())
+    with pytest.raises(AnalyticsNotConfigured):
+        await analytics.keys_tagged("ws_1", "eu")
     assert analytics.uses == {"key_1": NOW_MS}
     assert (analytics.health().state, analytics.health().buffered) == ("off", 0)
     await analytics.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latchwork.adapters.duckdb.loading import load
-from latchwork.adapters.duckdb.questions import counting, used
+from latchwork.adapters.duckdb.questions import TAGGED, counting, used
 from latchwork.adapters.duckdb.schema import prepare
 from latchwork.adapters.duckdb.writer import DuckDbWriter
 from latchwork.domains.analytics import (
@@ -140,6 +140,11 @@ class DuckDbAnalytics:
         except duckdb.ProgrammingError as error:
             _log.exception("A query was understood but not by the database.")
             raise InvalidQuery("The query cannot be answered.") from error
+
+    def keys_tagged(self, workspace_id: str, tag: str, most: int, timeout_s: float) -> list[str]:
+        """The keys that were verified with the tag."""
+        with self._asking(timeout_s) as cursor:
+            return [row[0] for row in cursor.execute(TAGGED, [tag, workspace_id, most]).fetchall()]
 
     @contextmanager
     def _asking(self, timeout_s: float) -> "Iterator[DuckDBPyConnection]":

@@ -14,6 +14,13 @@ _TIMES = {
 }
 _BUCKETS = {"hour", "day", "month"}
 
+TAGGED = (
+    "SELECT DISTINCT key_id FROM subjects WHERE number IN (SELECT subject FROM verifications WHERE tags IN "
+    "(SELECT number FROM tagsets WHERE list_contains(tags, ?)) "
+    "AND space IN (SELECT number FROM spaces WHERE workspace_id = ?)) ORDER BY key_id LIMIT ?"
+)
+"""The ids of the keys that were verified with a tag, in a workspace, at most so many."""
+
 
 def counting(question: VerificationsQuestion, space: int) -> tuple[str, list[Any], list[str]]:
     """The statement, its parameters and the names of its columns; `space` is the number of the keyspace."""

@@ -57,3 +57,7 @@ class AnalyticsStore(Protocol):
         and `InvalidQuery` where a value cannot be computed.
         """
         ...
+
+    def keys_tagged(self, workspace_id: str, tag: str, most: int, timeout_s: float) -> list[str]:
+        """Up to `most` ids of keys that were verified with the tag, the first by id; raises `QueryTimeout`."""
+        ...

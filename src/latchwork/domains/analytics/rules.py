@@ -1,6 +1,6 @@
 """Buckets of time, empty ones included, and the order of answers; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from latchwork.domains.analytics.faults import BadQuestion
@@ -9,6 +9,8 @@ from latchwork.domains.analytics.records import OUTCOMES, Bucket, Counts, Verifi
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 _EVEN: dict[Bucket, int] = {"minute": MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 MOST_BUCKETS = 10_000
+MOST_KEYS = 100_000
+"""Keys that one tag may be asked for: they are handed on as a list."""
 
 
 def check(question: VerificationsQuestion) -> None:
@@ -21,6 +23,14 @@ def check(question: VerificationsQuestion) -> None:
     length_ms = 0 if bucket is None else _EVEN.get(bucket, 28 * DAY_MS)
     if length_ms and (question.end_ms - question.start_ms) // length_ms > MOST_BUCKETS:
         raise BadQuestion(f"That is more than {MOST_BUCKETS} {bucket}s; ask for a shorter time.")
+
+
+def check_keys(found: Sequence[str]) -> None:
+    """Raise `BadQuestion` where they are too many."""
+    if len(found) > MOST_KEYS:
+        raise BadQuestion(
+            f"More than {MOST_KEYS} keys were verified with that `tag`; ask for one that says more."
+        )
 
 
 def truncated(time_ms: int, bucket: Bucket) -> int:

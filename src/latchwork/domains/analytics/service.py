@@ -150,6 +150,18 @@ class Analytics:
             await self.flush()
             return await self._run(self._readers, lambda: _answer(store, question))
 
+    async def keys_tagged(self, workspace_id: str, tag: str) -> list[str]:
+        """Ids of the keys that were verified with `tag`, as far back as events are kept.
+
+        Raises `BadQuestion` for more than `rules.MOST_KEYS`, `AnalyticsNotConfigured`, `QueryTimeout`.
+        """
+        await self.flush()
+        store, most = self._store, rules.MOST_KEYS + 1
+        assert store is not None
+        found = await self._run(self._askers, lambda: store.keys_tagged(workspace_id, tag, most, _QUERY_S))
+        rules.check_keys(found)
+        return found
+
     def health(self) -> Health:
         """How it fares."""
         state = "off" if self._store is None else "failing" if self._failing else "ok"

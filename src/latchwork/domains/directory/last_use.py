@@ -42,7 +42,7 @@ class LastUse:
         with suppress(asyncio.CancelledError):
             await self._task
         self._task = None
-        await self._try_to_save()
+        await self.try_to_save()
 
     async def save(self) -> None:
         """Write what is noted now; raises `Unavailable`, and then it is kept for the next time."""
@@ -53,6 +53,13 @@ class LastUse:
                 await self._db.write(partial(store.set_uses, uses=chunk))
             self._writing = {}
 
+    async def try_to_save(self) -> None:
+        """Write what is noted now, or else the next time."""
+        try:
+            await self.save()
+        except Unavailable as fault:
+            _log.warning("When keys were last used cannot be written now: %s", fault.private)
+
     def of(self, key_id: str, stored_ms: int | None) -> int | None:
         """When a key was last used whose row says `stored_ms`; `None` for never."""
         known = (stored_ms or 0, self._writing.get(key_id, 0), self._noted.get(key_id, 0))
@@ -61,13 +68,7 @@ class LastUse:
     async def _keep_on(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S)
-            await self._try_to_save()
-
-    async def _try_to_save(self) -> None:
-        try:
-            await self.save()
-        except Unavailable as fault:
-            _log.warning("When keys were last used cannot be written now: %s", fault.private)
+            await self.try_to_save()
 
 
 def _chunks(uses: dict[str, int]) -> list[dict[str, int]]:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Connection,
+    Select,
     Text,
     bindparam,
     cast,
@@ -14,11 +15,12 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
 
-from latchwork.domains.directory.rules import searchable
 from latchwork.domains.directory.tables import key_texts, key_uses
+from latchwork.kernel.sql import search
 from latchwork.kernel.sql.statements import OF, among, updating
 
 _ADD_USES = insert(key_uses)
@@ -40,14 +42,13 @@ def add(connection: Connection, entries: Iterable[Entry]) -> None:
     fresh = list(entries)
     never = [{"key_id": entry.key_id, "workspace_id": entry.workspace_id, "used_at_ms": 0} for entry in fresh]
     connection.execute(_ADD_USES, never)
-    connection.execute(_ADD_TEXTS, [_text(entry) for entry in fresh])
+    connection.execute(_ADD_TEXTS, [_described(entry) for entry in fresh])
 
 
 def describe(connection: Connection, entry: Entry) -> None:
     """Let searches find a key by other words than before."""
-    connection.execute(
-        updating(key_texts.c.key_id, ("text",)), {OF: entry.key_id, "text": searchable(entry.words)}
-    )
+    named = {OF: entry.key_id, "text": search.searchable(*entry.words)}
+    connection.execute(updating(key_texts.c.key_id, ("text",)), named)
 
 
 def remove(connection: Connection, key_ids: Sequence[str]) -> None:
@@ -56,11 +57,29 @@ def remove(connection: Connection, key_ids: Sequence[str]) -> None:
         connection.execute(delete(table).where(table.c.key_id.in_(key_ids)))
 
 
-def _text(entry: Entry) -> dict[str, str]:
+def can_look_up(connection: Connection, folded: str) -> bool:
+    """Whether there is an index for texts that hold `folded`: it must have a trigram, and the server the index."""
+    if search.trigrams(folded) is None:
+        return False
+    return connection.dialect.name != "sqlite" or search.has_table(connection, "key_search")
+
+
+def holding(connection: Connection, workspace_id: str, folded: str) -> Select[str]:
+    """The keys whose text holds `folded`."""
+    mine = select(key_texts.c.key_id).where(key_texts.c.workspace_id == workspace_id)
+    mine = mine.where(search.holds(key_texts.c.text, folded))
+    if connection.dialect.name != "sqlite" or not can_look_up(connection, folded):
+        return mine
+    rows = text("SELECT rowid AS seq FROM key_search WHERE key_search MATCH :match")
+    hits = rows.bindparams(match=search.trigrams(folded)).columns(key_texts.c.seq).subquery("hits")
+    return mine.join(hits, hits.c.seq == key_texts.c.seq)
+
+
+def _described(entry: Entry) -> dict[str, str]:
     return {
         "key_id": entry.key_id,
         "workspace_id": entry.workspace_id,
-        "text": searchable(entry.words),
+        "text": search.searchable(*entry.words),
     }
 
 

@@ -17,7 +17,6 @@ from latchwork.kernel.ids import new_id
 from latchwork.kernel.sql import search as searching
 
 _FEW = 5_000  # candidates that are looked at one by one; more of them are met soon by going through all
-_TRIGRAMS = 16  # of a long search that are looked up; the text itself is compared in the end
 
 
 def add(connection: Connection, identity: Identity, now_ms: int) -> None:
@@ -139,10 +138,9 @@ def _candidates(connection: Connection, folded: str) -> FromClause:
 
     PostgreSQL chooses its index of trigrams by itself.
     """
-    trigrams = sorted({folded[at : at + 3] for at in range(len(folded) - 2)})[:_TRIGRAMS]
-    if not trigrams or not _has_trigrams(connection):
+    match = searching.trigrams(folded)
+    if match is None or not _has_trigrams(connection):
         return identities
-    match = " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)
     rows = text("SELECT rowid FROM identity_search WHERE identity_search MATCH :match LIMIT :most")
     rows = rows.bindparams(match=match, most=_FEW + 1)
     if len(connection.execute(rows).all()) > _FEW:
@@ -153,11 +151,7 @@ def _candidates(connection: Connection, folded: str) -> FromClause:
 
 
 def _has_trigrams(connection: Connection) -> bool:
-    """Whether there is the table; a SQLite without FTS5 has none."""
-    if connection.dialect.name != "sqlite":
-        return False
-    named = text("SELECT 1 FROM sqlite_master WHERE name = 'identity_search'")
-    return connection.execute(named).scalar() is not None
+    return connection.dialect.name == "sqlite" and searching.has_table(connection, "identity_search")
 
 
 def change(connection: Connection, identity_id: str, values: Mapping[str, Any], now_ms: int) -> None:

@@ -79,7 +79,7 @@ class Keys:
             return recovery.revealed(connection, self.vault, who, [view], now_ms)[0]
 
         view = await (self.db.write(question) if decrypt else self.db.read(question))
-        return self._shown(view)
+        return self.shown(view)
 
     async def whoami(self, who: Principal, text: str) -> KeyView:
         """The key whose text is `text`; raises `KeyNotFound` also for want of permission."""
@@ -91,7 +91,7 @@ class Keys:
                 raise KeyNotFound
             return _view(connection, found)
 
-        return self._shown(await self.db.read(question))
+        return self.shown(await self.db.read(question))
 
     async def page(
         self,
@@ -131,7 +131,7 @@ class Keys:
             return recovery.revealed(connection, self.vault, who, shown, now_ms) + extra
 
         found = await (self.db.write(question) if decrypt else self.db.read(question))
-        return [self._shown(view) for view in found]
+        return [self.shown(view) for view in found]
 
     @uninterrupted
     async def update(self, who: Principal, key_id: str, change: KeyChange) -> KeyView:
@@ -153,7 +153,7 @@ class Keys:
             view, balance = await self.db.write(unit)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
             self.invalidations.announce(("key", view.key.digest))
-        return self._shown(view)
+        return self.shown(view)
 
     @uninterrupted
     async def update_credits(self, who: Principal, key_id: str, change: Change) -> Balance | None:
@@ -258,8 +258,8 @@ class Keys:
         _must(who, key, action)
         return key
 
-    def _shown(self, view: KeyView) -> KeyView:
-        """The view with its balances and its last use as they are in memory."""
+    def shown(self, view: KeyView) -> KeyView:
+        """The view, as it was read, with its balances and its last use as they are in memory."""
         used_ms = self.last_use.of(view.key.id, view.last_used_ms)
         present = self._present(view)
         return present if used_ms == view.last_used_ms else replace(present, last_used_ms=used_ms)

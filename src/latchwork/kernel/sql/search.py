@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection, text
 
+_TRIGRAMS = 16  # of a long search that are looked up; the text itself is compared in the end
 _BETWEEN = "\x1f"  # fields stand apart, so that nothing is found across two of them
 
 
@@ -31,6 +32,18 @@ def wanted(search: str) -> str:
 def holds(column: ColumnElement[str], folded: str) -> ColumnElement[bool]:
     """Whether a `searchable` column holds `folded`, in which `%` and `_` are ordinary characters."""
     return column.contains(folded, autoescape=True)
+
+
+def trigrams(folded: str) -> str | None:
+    """What FTS5 is asked for the rows that have the trigrams of `folded`, in any places; `None` if it has none."""
+    found = sorted({folded[at : at + 3] for at in range(len(folded) - 2)})[:_TRIGRAMS]
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in found) or None
+
+
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether SQLite has that table of trigrams: it has none when it was built without FTS5."""
+    named = text("SELECT 1 FROM sqlite_master WHERE name = :name").bindparams(name=name)
+    return connection.execute(named).scalar() is not None
 
 
 def _folded(text: str) -> str:

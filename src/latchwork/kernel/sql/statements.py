@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
@@ -89,3 +90,23 @@ def _among_in_sqlite(element: Among, compiler: SQLCompiler, **how: Any) -> str:
 def _among_in_postgres(element: Among, compiler: SQLCompiler, **how: Any) -> str:
     column, texts = compiler.process(element.column, **how), compiler.process(element.texts, **how)
     return f"{column} = ANY ({texts})"
+
+
+class unindexed(FunctionElement[Any]):  # noqa: N801 - reads as a function in a query
+    """A column that SQLite shall not look up in an index, where another one is the better to go by.
+
+    It does not know how many rows have a value, and may go through all keys of a workspace for those of a
+    small API. PostgreSQL knows, and sees the column alone.
+    """
+
+    inherit_cache = True
+
+
+@compiles(unindexed)
+def _as_it_is(element: unindexed, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(unindexed, "sqlite")
+def _with_a_plus(element: unindexed, compiler: Any, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"

@@ -6,6 +6,7 @@ from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.audit import AuditLog
 from latchwork.domains.identities import Allowances, Identities
+from latchwork.domains.key_lists import KeyLists
 from latchwork.domains.keys import Apis, Keys, Reservations
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
@@ -26,6 +27,7 @@ class Services:
 
     apis: Apis
     keys: Keys
+    key_lists: KeyLists
     root_keys: RootKeys
     reservations: Reservations
     identities: Identities

@@ -259,6 +259,7 @@ class KeyData(Data):
     start: str
     enabled: bool
     created_at: int
+    api_id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     meta: dict[str, Any] | UnsetType = UNSET
     updated_at: int | UnsetType = UNSET
@@ -282,6 +283,7 @@ class KeyData(Data):
             start=key.start,
             enabled=key.enabled,
             created_at=key.created_ms,
+            api_id=key.api_id or UNSET,
             name=key.name or UNSET,
             meta=key.meta or UNSET,
             updated_at=key.updated_ms or UNSET,

@@ -40,14 +40,14 @@ from latchwork.domains.keys.store.apis import (
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.store import drop_rules, rules_of
-from latchwork.kernel.sql.statements import OF, among, updating
+from latchwork.kernel.sql.statements import OF, among, unindexed, updating
 
 _AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
 
 _LIVE_KEYS = (
     select(keys, apis.c.id.label("api_id"))
     .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
-    .where(keys.c.workspace_id == bindparam("workspace_id"))
+    .where(unindexed(keys.c.workspace_id) == bindparam("workspace_id"))
     .where(keys.c.deleted_at_ms.is_(None))
     .where(apis.c.deleted_at_ms.is_(None))
 )
@@ -55,13 +55,12 @@ _KEY_BY_ID = _LIVE_KEYS.where(keys.c.id == bindparam("key_id"))
 _KEY_BY_DIGEST = _LIVE_KEYS.where(keys.c.pending_migration_id.is_(None)).where(
     keys.c.digest == bindparam("digest")
 )
-_PAGE_OF_KEYS = (
-    _LIVE_KEYS.where(keys.c.keyspace_id == bindparam("keyspace_id"))
-    .where(keys.c.id >= bindparam("cursor"))
-    .order_by(keys.c.id)
-    .limit(bindparam("most"))
+_KEYS_AMONG = _LIVE_KEYS.where(among(keys.c.id))
+_FROM_CURSOR = _LIVE_KEYS.where(keys.c.id >= bindparam("cursor")).order_by(keys.c.id).limit(bindparam("most"))
+_PAGE_OF_KEYS = _FROM_CURSOR.where(keys.c.keyspace_id == bindparam("keyspace_id"))
+_PAGE_OF_AN_IDENTITY = _FROM_CURSOR.where(keys.c.identity_id == bindparam("identity_id")).where(
+    unindexed(keys.c.keyspace_id) == bindparam("keyspace_id")
 )
-_PAGE_OF_AN_IDENTITY = _PAGE_OF_KEYS.where(keys.c.identity_id == bindparam("identity_id"))
 
 _DESCRIBED = (
     select(keys.c.id, keys.c.workspace_id, keys.c.name, keys.c.start, identities.c.external_id)
@@ -165,6 +164,13 @@ def api_of_key(connection: Connection, workspace_id: str, key_id: str) -> str | 
     mine = (keys.c.id == key_id, keys.c.workspace_id == workspace_id)
     found: str | None = connection.execute(question.where(*mine)).scalar()
     return found
+
+
+def keys_of(connection: Connection, workspace_id: str, key_ids: Sequence[str]) -> list[Key]:
+    """The live keys with these ids, in their order."""
+    rows = connection.execute(_KEYS_AMONG, {"workspace_id": workspace_id, "among": key_ids})
+    found = {row.id: _key(row) for row in rows}
+    return [found[id_] for id_ in key_ids if id_ in found]
 
 
 def page_keys(
