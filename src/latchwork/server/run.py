@@ -148,6 +148,7 @@ async def serving(
     except SystemExit as error:
         raise StartFailed("The application could not start.") from getattr(application, "failure", error)
     finally:
+        gc.unfreeze()  # what stays frozen is never freed, and native modules complain of that at the end
         sock.close()
 
 
