@@ -1,7 +1,9 @@
 """The pages that tell people what to type: every command is run, every answer they promise is looked for."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ ROOT_KEY = "lw_root_only_for_the_test_of_the_documents"
 _BLOCK = re.compile(r"(<!-- run -->\n)?^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)")
 _PROMISE = "# -> "
+_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # with `latchwork` in it
 
 
 class Command(NamedTuple):
@@ -53,6 +56,7 @@ def commands(page: str, marked_only: bool) -> list[Command]:
         ("docs/how-to/credits.md", True),
         ("docs/how-to/forward-auth.md", False),
         ("docs/how-to/portals.md", False),
+        ("docs/how-to/moving-to-latchwork.md", True),
     ],
 )
 def test_what_a_page_says_to_type_answers_what_it_says(page: str, marked_only: bool, tmp_path: Path) -> None:
@@ -67,11 +71,11 @@ def test_what_a_page_says_to_type_answers_what_it_says(page: str, marked_only: b
         script = "\n".join(f"{command.script}\nprintf '\\036'" for command in every)
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            env=environment({"URL": server.ready["url"], "ROOT_KEY": ROOT_KEY}),
+            env=environment({"URL": server.ready["url"], "ROOT_KEY": ROOT_KEY, "PATH": _PATH}),
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     assert ran.returncode == 0, ran.stderr + ran.stdout

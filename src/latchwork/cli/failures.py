@@ -23,6 +23,7 @@ class _Explained(NamedTuple):
 # By name, so that nothing is imported here that the command itself did not need.
 EXPLAINED = (
     _Explained("latchwork.settings", "SettingsError", "cli/settings"),
+    _Explained("latchwork.adapters.exports.files", "Unreadable", "cli/unreadable"),
     _Explained("latchwork.compose.data_dir", "DataDirError", "cli/data_directory"),
     _Explained("latchwork.domains.encryption", "EncryptionKeyUnusable", "cli/encryption_key"),
     _Explained("latchwork.compose.control", "Refusal"),

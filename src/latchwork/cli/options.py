@@ -3,9 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from latchwork.cli.performing import Perform
 
 Command = Callable[..., None]
 
@@ -22,6 +27,12 @@ class Asked(NamedTuple):
         from latchwork.cli.performing import perform
 
         return perform(verb, arguments, data_dir=self.data_dir, config=self.config)
+
+    def performing(self) -> "AbstractContextManager[Perform]":
+        """For commands of several verbs: `perform(verb, **arguments)`, by one and the same owner."""
+        from latchwork.cli.performing import performing
+
+        return performing(data_dir=self.data_dir, config=self.config)
 
     def show(self, result: Any, for_people: Callable[[], None]) -> None:
         """Print `result` as one line of JSON, or what is for people to read."""

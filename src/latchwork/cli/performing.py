@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ PATIENCE_S = 10.0
 _PAUSE_S = 0.05
 
 
+Perform = Callable[..., Any]
+"""`perform(verb, **arguments)`: the result of a verb, in plain JSON values."""
+
+
 def perform(
     verb: str,
     arguments: Mapping[str, Any],
@@ -30,25 +35,50 @@ def perform(
 
     Waits at most `patience_s` seconds for an owner of the directory that does not take commands.
     """
+    with performing(data_dir=data_dir, config=config, patience_s=patience_s) as each:
+        return each(verb, **arguments)
+
+
+@contextmanager
+def performing(
+    *, data_dir: Path | None, config: Path | None, patience_s: float = PATIENCE_S
+) -> Iterator[Perform]:
+    """The same for any number of verbs: whoever owns the directory at the first one carries out all."""
     settings = load(os.environ, flags={"data_dir": data_dir}, config=config).settings
     directory = DataDir(settings.data_dir)
-    until = time.monotonic() + patience_s
-    while True:
-        try:
-            with directory.lock():
-                return asyncio.run(_alone(settings, verb, arguments))
-        except DataDirLocked as locked:
-            try:
-                return control.ask(directory.control_socket, verb, arguments)
-            except control.NotListening:
-                if time.monotonic() > until:
-                    raise Failure("cli/data_directory", f"{locked} It does not take commands.") from locked
-        time.sleep(_PAUSE_S)
+    with ExitStack() as stack:
+        alone: Perform | None = None
+
+        def each(verb: str, **arguments: Any) -> Any:
+            nonlocal alone
+            until = time.monotonic() + patience_s
+            while alone is None:
+                try:
+                    stack.enter_context(directory.lock())
+                    alone = stack.enter_context(_alone(settings))
+                except DataDirLocked as locked:
+                    try:
+                        return control.ask(directory.control_socket, verb, arguments)
+                    except control.NotListening:
+                        if time.monotonic() > until:
+                            told = f"{locked} It does not take commands."
+                            raise Failure("cli/data_directory", told) from locked
+                    time.sleep(_PAUSE_S)
+            return alone(verb, **arguments)
+
+        yield each
 
 
-async def _alone(settings: Settings, verb: str, arguments: Mapping[str, Any]) -> Any:
+@contextmanager
+def _alone(settings: Settings) -> Iterator[Perform]:
+    """A platform of our own; it is at work only while a verb is."""
     from latchwork.compose.platform import opened
     from latchwork.compose.verbs import VERBS
 
-    async with opened(settings, at_work=False) as platform:
-        return await control.call(VERBS, platform, verb, arguments)
+    with asyncio.Runner() as runner:
+        opening = opened(settings, at_work=False)
+        platform = runner.run(opening.__aenter__())
+        try:
+            yield lambda verb, **arguments: runner.run(control.call(VERBS, platform, verb, arguments))
+        finally:
+            runner.run(opening.__aexit__(None, None, None))

@@ -9,6 +9,7 @@ from latchwork.cli import (
     audit,
     demo,
     encryption,
+    importing,
     key,
     migrate,
     root_key,
@@ -36,6 +37,7 @@ for _command in (
     settings.settings,
     migrate.migrate,
     demo.demo,
+    importing.import_,
     version.version,
 ):
     program.add_command(_command)

@@ -18,6 +18,7 @@ from latchwork.domains.credits import Holds, Ledger, Refills
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
 from latchwork.domains.identities import Allowances, Identities
+from latchwork.domains.imports import Imports
 from latchwork.domains.jobs import Jobs, Runner
 from latchwork.domains.key_lists import KeyLists
 from latchwork.domains.keys import Apis, Keys, Reservations
@@ -71,6 +72,7 @@ class Platform:
     runner: Runner
     attempts: Attempts
     chains: Chains
+    imports: Imports
 
 
 @asynccontextmanager
@@ -184,22 +186,22 @@ def _assemble(
     )
     runner = Runner(db, clock, [services.migrations.queue])
     jobs.on_wake(runner.wake)
-    workspaces = Workspaces(db, clock)
     chains = Chains(db, SealFile(DataDir(settings.data_dir).seals), clock)
     return Platform(
-        settings,
-        db,
-        clock,
-        workspaces,
-        services,
-        ledger,
-        holds,
-        refills,
-        analytics,
-        vault,
-        runner,
-        Attempts(db, clock),
-        chains,
+        settings=settings,
+        db=db,
+        clock=clock,
+        workspaces=Workspaces(db, clock),
+        services=services,
+        ledger=ledger,
+        holds=holds,
+        refills=refills,
+        analytics=analytics,
+        vault=vault,
+        runner=runner,
+        attempts=Attempts(db, clock),
+        chains=chains,
+        imports=Imports(db, clock, invalidations),
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from latchwork.compose import importing
 from latchwork.compose.control import Verb
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.platform import Platform
-from latchwork.domains.keys import ApiNotFound
-from latchwork.domains.workspaces import Workspace, WorkspaceNotFound, operator
+from latchwork.compose.targets import acting_in, api_id_of
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
@@ -25,7 +25,6 @@ from latchwork.surfaces.rpc.procedures import Call, Handler, Procedure, Rendered
 from latchwork.surfaces.rpc.services import Services
 
 _LOCAL = "127.0.0.1"
-_PAGE = 100
 _PROCEDURES = (*apis.family.procedures, *keys.family.procedures, *root_keys.family.procedures)
 
 
@@ -47,14 +46,14 @@ async def create_root_key(
 ) -> Any:
     """A new root key of a workspace."""
     wanted = {"permissions": permissions, "name": name, "expires": expires_ms}
-    who = await _operator(platform, workspace)
+    who = await acting_in(platform, workspace)
     made = await _call(platform, who, root_keys.create_root_key, _given(wanted))
     return made | {"workspaceId": who.workspace_id}
 
 
 async def create_api(platform: Platform, *, name: str, workspace: str | None = None) -> Any:
     """A new API."""
-    who = await _operator(platform, workspace)
+    who = await acting_in(platform, workspace)
     return await _call(platform, who, apis.create_api, {"name": name})
 
 
@@ -62,20 +61,20 @@ async def create_key(
     platform: Platform, *, api: str, wanted: dict[str, Any], workspace: str | None = None
 ) -> Any:
     """A new key; `api` is an id or a name, `wanted` the rest of the body of `keys.createKey`."""
-    who = await _operator(platform, workspace)
-    api_id = await _api_id(platform, who, api)
+    who = await acting_in(platform, workspace)
+    api_id = await api_id_of(platform, who, api)
     return await _call(platform, who, keys.create_key, wanted | {"apiId": api_id})
 
 
 async def verify_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
     """A verdict; `claim` is the body of `keys.verifyKey`."""
-    who = await _operator(platform, workspace)
+    who = await acting_in(platform, workspace)
     return await _call(platform, who, verification.verify_key, claim)
 
 
 async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
     """An explanation; `claim` is the body of `keys.explainKey`."""
-    who = await _operator(platform, workspace)
+    who = await acting_in(platform, workspace)
     return await _call(platform, who, verification.explain_key, claim)
 
 
@@ -123,41 +122,8 @@ VERBS: dict[str, Verb] = {
     "encryption.status": encryption_status,
     "audit.verify": verify_audit,
     "migrate": migrate,
+    **importing.VERBS,
 }
-
-
-async def _operator(platform: Platform, wanted: str | None) -> Principal:
-    """The operator, acting in the workspace with that id or name, or in the first."""
-    return operator((await _workspace(platform, wanted)).id)
-
-
-async def _workspace(platform: Platform, wanted: str | None) -> Workspace:
-    tenants = await platform.workspaces.all()
-    found = [each for each in tenants if wanted is None or wanted in (each.id, each.name)]
-    if not found and wanted is None:
-        raise WorkspaceNotFound("There is no workspace yet; make one with: latchwork workspace create NAME")
-    if not found:
-        raise WorkspaceNotFound(f"There is no workspace {wanted}.")
-    if len(found) > 1 and wanted is not None:
-        raise BadRequest(f"{len(found)} workspaces are called {wanted}; name one by its id.")
-    return found[0]
-
-
-async def _api_id(platform: Platform, who: Principal, wanted: str) -> str:
-    """The id of the API with that id or name."""
-    found = []
-    cursor = ""
-    while True:
-        page = await platform.services.apis.page(who, cursor=cursor, limit=_PAGE + 1)
-        found += [api.id for api, _ in page[:_PAGE] if wanted in (api.id, api.name)]
-        if len(page) <= _PAGE:
-            break
-        cursor = page[_PAGE][0].id
-    if not found:
-        raise ApiNotFound(f"There is no API {wanted} in this workspace.")
-    if len(found) > 1:
-        raise BadRequest(f"{len(found)} APIs are called {wanted}; name one by its id.")
-    return found[0]
 
 
 async def _call(platform: Platform, who: Principal, handler: Handler, body: dict[str, Any]) -> Any:

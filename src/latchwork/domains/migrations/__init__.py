@@ -8,6 +8,7 @@ from latchwork.domains.migrations.faults import KeyAlreadyExists, MigrationNotFo
 from latchwork.domains.migrations.queue import KeyQueue
 from latchwork.domains.migrations.records import Algorithm, ForeignKey, Migrated, Migration, Offer
 from latchwork.domains.migrations.rules import digest_of_hash
+from latchwork.domains.migrations.rules import start_of as shown_of
 from latchwork.domains.migrations.service import Migrations
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "Migrations",
     "Offer",
     "digest_of_hash",
+    "shown_of",
 ]

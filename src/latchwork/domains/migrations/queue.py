@@ -32,7 +32,7 @@ class KeyQueue:
     async def prepare(self, job: Job) -> Unit[tuple[Portion, Any]]:
         """See `jobs.Kind`; raises `ApiNotFound` from the unit where the API is no more."""
         every = msgspec.convert(job.payload, list[ForeignKey])
-        keys = next(taking.in_portions(every[job.position :]))
+        keys = next(taking.in_portions(every[job.position :], ForeignKey.rows))
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> tuple[Portion, list[bytes]]:

@@ -40,8 +40,7 @@ class ForeignKey:
     sealed: bytes | None = None
     id: str = field(default_factory=lambda: new_id("key"))
 
-    @property
-    def weight(self) -> int:
+    def rows(self) -> int:
         """About how many rows it makes."""
         wanted = self.wanted
         return 2 + len(wanted.permissions) + len(wanted.roles) + len(wanted.limits)
@@ -58,7 +57,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """Which keys were taken over, digest to key id, and the digests that some key already had."""
+    """Which keys were taken over, digest to key id, and the digests that some key already had.
+
+    `created` are the identities, permissions and roles that were missing, as pairs of noun and id.
+    """
 
     key_ids: dict[bytes, str]
     taken: tuple[bytes, ...]
+    created: tuple[tuple[str, str], ...] = ()

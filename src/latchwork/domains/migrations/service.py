@@ -72,7 +72,7 @@ class Migrations:
         api, migration = await self.db.read(lambda connection: _target(connection, who, api_id, migration_id))
         distinct = {key.digest: _under(migration, key) for key in keys}
         done = Migrated({}, ())
-        for portion in taking.in_portions(list(distinct.values())):
+        for portion in taking.in_portions(distinct.values(), ForeignKey.rows):
             done = _joined(done, await self._take(who, api, portion))
         return done
 

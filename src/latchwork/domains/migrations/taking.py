@@ -1,8 +1,8 @@
 """Taking keys over: many at once, in units of work of a bounded size."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from latchwork.domains import audit
 from latchwork.domains.credits import store as credits_store
@@ -18,6 +18,8 @@ from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
 from latchwork.kernel.sql.outbox import tell
 
+T = TypeVar("T")
+
 _ROWS = 2_000
 """About how many rows one unit writes: some tens of milliseconds in which nobody else can write."""
 
@@ -30,16 +32,17 @@ class Ids(NamedTuple):
     roles: Mapping[str, str]
 
 
-def in_portions(keys: Sequence[ForeignKey]) -> Iterator[list[ForeignKey]]:
-    """`keys` in their order, in portions of at least one key and about 2,000 rows."""
-    portion: list[ForeignKey] = []
+def in_portions(items: Iterable[T], weight: Callable[[T], int]) -> Iterator[list[T]]:
+    """`items` in their order, in portions of at least one and about 2,000 rows; `weight` counts an item's."""
+    portion: list[T] = []
     rows = 0
-    for key in keys:
-        if portion and rows + key.weight > _ROWS:
+    for item in items:
+        heavier = weight(item)
+        if portion and rows + heavier > _ROWS:
             yield portion
             portion, rows = [], 0
-        portion.append(key)
-        rows += key.weight
+        portion.append(item)
+        rows += heavier
     if portion:
         yield portion
 
@@ -54,16 +57,17 @@ def take_over(
     taken = store.taken(connection, [key.digest for key in keys])
     fresh = [key for key in keys if key.digest not in taken]
     made: list[tuple[Key, ForeignKey]] = []
+    created: tuple[tuple[str, str], ...] = ()
     if fresh:
         ids, entries = _ensure(connection, who, fresh, now_ms)
+        created = tuple((each.resources[0].type, each.resources[0].id) for each in entries)
         made = [(_key(api, ids, each, now_ms), each) for each in fresh]
         _add(connection, api.workspace_id, made, ids, now_ms)
         entries += chain.from_iterable(_entries(api, key, each, ids) for key, each in made)
         audit.record(connection, who, now_ms, *entries)
         tell(connection, *(_created(api, key, now_ms) for key, _ in made))
-    return Migrated(
-        {key.digest: key.id for key, _ in made}, tuple(k.digest for k in keys if k.digest in taken)
-    )
+    present = tuple(key.digest for key in keys if key.digest in taken)
+    return Migrated({key.digest: key.id for key, _ in made}, present, created)
 
 
 def _ensure(

@@ -147,10 +147,9 @@ class MigrateKey(Body):
     ratelimits: Limits = []
     ip_whitelist: IpList = []
 
-    def record(self, place: int) -> ForeignKey:
-        """The record; raises `BadRequest` that names what is wrong with the key at `place`."""
-        with naming(f"keys[{place}]"):
-            return ForeignKey(digest_in(self.hash, "hash"), self._wanted())
+    def record(self, start: str = "") -> ForeignKey:
+        """The record, with what may be shown of the key; raises `BadRequest`."""
+        return ForeignKey(digest_in(self.hash, "hash"), self._wanted(), start)
 
     def _wanted(self) -> NewKey:
         return NewKey(
@@ -208,10 +207,15 @@ async def migrate_keys(call: Request, body: MigrateKeys) -> MigratedKeys:
     Identities, permissions and roles that are missing are created. Of keys with the same hash the last
     one is taken. Every 500 keys or so are written together, so a repeated request takes the rest.
     """
-    wanted = [key.record(place) for place, key in enumerate(body.keys)]
+    wanted = [_record(key, place) for place, key in enumerate(body.keys)]
     done = await call.platform.migrations.take_over(call.who, body.migration_id, body.api_id, wanted)
     sent = {record.digest: key.hash for record, key in zip(wanted, body.keys, strict=True)}
     return MigratedKeys(
         migrated=[MigratedKeyData(hash=sent[digest], key_id=id_) for digest, id_ in done.key_ids.items()],
         failed=[sent[digest] for digest in done.taken],
     )
+
+
+def _record(key: MigrateKey, place: int) -> ForeignKey:
+    with naming(f"keys[{place}]"):
+        return key.record()

@@ -24,7 +24,7 @@ family = migrations.family  # this file adds to it
 
 _LIMIT_NAME = "default"
 _MONTH_BEGINS = 1
-_Shown = Annotated[str, Meta(min_length=1, max_length=64, description="What may be shown of it.")]
+Shown = Annotated[str, Meta(min_length=1, max_length=64, description="What may be shown of it.")]
 _Prefix = Annotated[
     str, Meta(min_length=1, max_length=8, pattern=r"^[a-zA-Z0-9_]+$", description="Its beginning.")
 ]
@@ -84,7 +84,7 @@ class OfferedKey(Body, kw_only=True):
         Annotated[str, Meta(min_length=1, max_length=512, description="The whole key.")] | UnsetType
     ) = UNSET
     hash: HashOf | UnsetType = UNSET
-    start: _Shown | UnsetType = UNSET
+    start: Shown | UnsetType = UNSET
     prefix: _Prefix | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     external_id: ForeignExternalId | UnsetType = UNSET
