@@ -11,10 +11,11 @@ _PAGE = 100
 
 async def acting_in(platform: Platform, wanted: str | None) -> Principal:
     """The operator, acting in the workspace with that id or name, or in the first."""
-    return operator((await _workspace(platform, wanted)).id)
+    return operator((await workspace_of(platform, wanted)).id)
 
 
-async def _workspace(platform: Platform, wanted: str | None) -> Workspace:
+async def workspace_of(platform: Platform, wanted: str | None) -> Workspace:
+    """The workspace with that id or name, or the first."""
     tenants = await platform.workspaces.all()
     found = [each for each in tenants if wanted is None or wanted in (each.id, each.name)]
     if not found and wanted is None:

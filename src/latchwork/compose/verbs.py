@@ -13,7 +13,7 @@ from latchwork.compose import importing
 from latchwork.compose.control import Verb
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.platform import Platform
-from latchwork.compose.targets import acting_in, api_id_of
+from latchwork.compose.targets import acting_in, api_id_of, workspace_of
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
@@ -99,7 +99,7 @@ async def verify_audit(platform: Platform, *, workspace: str | None = None) -> l
     """Whether the audit log holds, of one workspace or of all."""
     tenants = await platform.workspaces.all()
     if workspace is not None:
-        tenants = [await _workspace(platform, workspace)]
+        tenants = [await workspace_of(platform, workspace)]
     found = []
     for tenant in tenants:
         checked = await platform.chains.check(tenant.id)
