@@ -267,3 +267,22 @@ async def test_every_change_is_recorded_under_its_name(house: House, acme: Clien
         "identity.delete",
         "ratelimit.delete",
     ]
+
+
+async def test_a_urn_lets_one_identity_be_changed_and_no_other(house: House, acme: Client) -> None:
+    workspace = (await house.platform.workspaces.all())[0].id
+    mine, other = await identity(acme, "user_1"), await identity(acme, "user_2")
+    caller = await house.root_key(
+        workspace,
+        *(
+            f"unkey:v1:{workspace}:projects/*/identities/{mine}#{action}"
+            for action in ("read", "write", "delete")
+        ),
+    )
+    await caller.data("identities.getIdentity", {"identity": "user_1"})
+    await caller.data("identities.updateIdentity", {"identity": "user_1", "meta": {"a": 1}})
+    for name in (other, "user_2", "unknown"):
+        for verb in ("update", "delete"):
+            error = await caller.error(f"identities.{verb}Identity", {"identity": name}, 403)
+            assert error["detail"] == f"Missing permission: 'identity.*.{verb}_identity'"
+    assert (await caller.post("identities.deleteIdentity", {"identity": mine})).status_code == 200

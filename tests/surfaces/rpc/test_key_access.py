@@ -208,3 +208,14 @@ async def test_every_change_is_recorded_under_its_name(house: House, acme: Clien
         "authorization.disconnect_permission_and_key",
         "authorization.disconnect_role_and_key",
     ]
+
+
+async def test_a_urn_lets_one_key_be_changed_and_no_other(house: House, acme: Client, api_id: str) -> None:
+    await role(acme, "r")
+    mine, other = await key_with(acme, api_id), await key_with(acme, api_id)
+    workspace = (await house.platform.workspaces.all())[0].id
+    caller = await house.root_key(
+        workspace, f"unkey:v1:{workspace}:keyspaces/*/keys/{mine['keyId']}#update_key"
+    )
+    assert await change(caller, "setRoles", mine, "r") == ["r"]
+    await caller.error("keys.setRoles", {"keyId": other["keyId"], "roles": []}, 403)

@@ -444,3 +444,33 @@ async def test_every_change_is_recorded_under_its_name(house: House, acme: Clien
         "permission.delete",
         "role.delete",
     ]
+
+
+async def test_a_urn_lets_one_thing_be_changed_and_no_other(house: House, acme: Client, api_id: str) -> None:
+    workspace = (await house.platform.workspaces.all())[0].id
+    mine, other = await permission(acme, "mine"), await permission(acme, "other")
+    my_role, other_role = await role(acme, "my role", "mine"), await role(acme, "other role")
+    caller = await house.root_key(
+        workspace,
+        *(f"unkey:v1:{workspace}:rbac/permissions/{mine}#{action}" for action in ("read", "write", "delete")),
+        *(f"unkey:v1:{workspace}:rbac/roles/{my_role}#{action}" for action in ("read", "write", "delete")),
+    )
+    await caller.data("permissions.getPermission", {"permission": "mine"})
+    await caller.data("permissions.updatePermission", {"permission": "mine", "name": "n"})
+    await caller.data("permissions.getRole", {"role": "my role"})
+    await caller.data("permissions.updateRole", {"role": my_role, "description": "d"})
+    await caller.data("permissions.setRolePermissions", {"roleId": my_role, "permissions": ["other"]})
+    for name in (other, "other", "unknown"):
+        for procedure, action in (
+            ("getPermission", "read_permission"),
+            ("updatePermission", "update_permission"),
+            ("deletePermission", "delete_permission"),
+        ):
+            error = await caller.error(f"permissions.{procedure}", {"permission": name}, 403)
+            assert error["detail"] == f"Missing permission: 'rbac.*.{action}'"
+    for name in (other_role, "other role", "unknown"):
+        for procedure in ("getRole", "updateRole", "deleteRole"):
+            await caller.error(f"permissions.{procedure}", {"role": name}, 403)
+    await caller.error("permissions.setRolePermissions", {"roleId": other_role, "permissions": []}, 403)
+    await caller.data("permissions.deleteRole", {"role": my_role})
+    await caller.data("permissions.deletePermission", {"permission": mine})

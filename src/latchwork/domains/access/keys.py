@@ -101,7 +101,7 @@ class KeyAccess:
         held: Callable[[Connection, Key], list[T]],
     ) -> list[T]:
         key = await self.db.read(lambda connection: _key(connection, who, key_id))
-        who.must("api", key.api_id or "*", "update_key")
+        who.must("api", key.api_id or "*", "update_key", key.id)
         must(who, *needs)
         now_ms = self.clock.now_ms()
 

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from latchwork.domains import audit
 from latchwork.domains.access import entries, store
-from latchwork.domains.access.rules import MOST_NAMED, must, tags
+from latchwork.domains.access.rules import MOST_NAMED, must, must_on, tags
 from latchwork.domains.permissions import (
     Permission,
     PermissionChange,
@@ -56,8 +56,7 @@ class Permissions:
 
     async def get(self, who: Principal, name: str) -> Permission:
         """The permission with that id or slug; raises `PermissionNotFound`."""
-        must(who, "read_permission")
-        return await self.db.read(lambda connection: _find(connection, who, name))
+        return await self.db.read(lambda connection: _find(connection, who, name, "read_permission"))
 
     async def page(self, who: Principal, *, search: str, cursor: str, limit: int) -> list[Permission]:
         """Up to `limit` permissions from id `cursor` on whose id, slug, name or description holds `search`."""
@@ -71,11 +70,10 @@ class Permissions:
     @uninterrupted
     async def update(self, who: Principal, name: str, change: PermissionChange) -> Permission:
         """Change what `change` names; raises `PermissionNotFound`, `PermissionAlreadyExists`."""
-        must(who, "update_permission")
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> tuple[Permission, tuple[Tag, ...]]:
-            stored = _find(connection, who, name)
+            stored = _find(connection, who, name, "update_permission")
             permission = changed(stored, change)
             if permission == stored:
                 return stored, ()
@@ -93,11 +91,10 @@ class Permissions:
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
         """Delete a permission and take it from every role and key; raises `PermissionNotFound`."""
-        must(who, "delete_permission")
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> list[bytes]:
-            permission = _find(connection, who, name)
+            permission = _find(connection, who, name, "delete_permission")
             holders = store.holders_of_permission(connection, permission.id)
             if len(holders) > MOST_NAMED:
                 permissions_store.retire(connection, permission, now_ms)
@@ -148,8 +145,9 @@ async def sweep(db: Database, workspace_id: str) -> None:
         await db.write(partial(permissions_store.delete, thing=retired))
 
 
-def _find(connection: Connection, who: Principal, name: str) -> Permission:
+def _find(connection: Connection, who: Principal, name: str, action: str) -> Permission:
     found = permissions_store.find_permission(connection, who.workspace_id, name)
+    must_on(who, found, action)
     if found is None:
         raise PermissionNotFound
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from latchwork.domains import audit
 from latchwork.domains.access import entries, store
 from latchwork.domains.access.permissions import changed, sweep, wanted
-from latchwork.domains.access.rules import MOST_NAMED, must, tags
+from latchwork.domains.access.rules import MOST_NAMED, must, must_on, tags
 from latchwork.domains.permissions import Permission, Role, RoleChange, RoleNotFound
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.kernel.clock import Clock
@@ -17,6 +17,8 @@ from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
+
+_SETTING = "add_permission_to_role", "remove_permission_from_role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,7 @@ class Roles:
 
     async def get(self, who: Principal, name: str) -> Role:
         """The role with that id or name; raises `RoleNotFound`."""
-        must(who, "read_role")
-        return await self.db.read(lambda connection: _find(connection, who, name))
+        return await self.db.read(lambda connection: _find(connection, who, name, "read_role"))
 
     async def page(self, who: Principal, *, search: str, cursor: str, limit: int) -> list[Role]:
         """Up to `limit` roles from id `cursor` on whose id, name or description holds `search`."""
@@ -68,11 +69,10 @@ class Roles:
     @uninterrupted
     async def update(self, who: Principal, name: str, change: RoleChange) -> Role:
         """Change what `change` names; raises `RoleNotFound`, `RoleAlreadyExists`."""
-        must(who, "update_role")
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> tuple[Role, tuple[Tag, ...]]:
-            stored = _find(connection, who, name)
+            stored = _find(connection, who, name, "update_role")
             role = changed(stored, change)
             if role == stored:
                 return stored, ()
@@ -89,11 +89,10 @@ class Roles:
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
         """Delete a role and take it from every key; raises `RoleNotFound`."""
-        must(who, "delete_role")
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> list[bytes]:
-            role = _find(connection, who, name)
+            role = _find(connection, who, name, "delete_role")
             holders = store.holders_of_role(connection, role.id)
             if len(holders) > MOST_NAMED:
                 permissions_store.retire(connection, role, now_ms)
@@ -113,11 +112,10 @@ class Roles:
 
         Needs `create_permission` for new ones. Raises `RoleNotFound`; a name is no id here.
         """
-        must(who, "add_permission_to_role", "remove_permission_from_role")
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> tuple[Role, tuple[Tag, ...]]:
-            role = _find(connection, who, role_id, by_name=False)
+            role = _find(connection, who, role_id, *_SETTING, by_name=False)
             held, made = wanted(connection, who, slugs, now_ms)
             given = _give(connection, who, role, _without(held, role.permissions))
             done = [*made, *given, *_take(connection, role, _without(role.permissions, held))]
@@ -147,8 +145,9 @@ def _without(some: Iterable[Permission], others: Iterable[Permission]) -> list[P
     return [permission for permission in some if permission.id not in known]
 
 
-def _find(connection: Connection, who: Principal, name: str, *, by_name: bool = True) -> Role:
+def _find(connection: Connection, who: Principal, name: str, *actions: str, by_name: bool = True) -> Role:
     found = permissions_store.find_role(connection, who.workspace_id, name, by_name=by_name)
+    must_on(who, found, *actions)
     if found is None:
         raise RoleNotFound
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from latchwork.domains.permissions import Permission, Role
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import Principal
 
@@ -12,6 +13,16 @@ def must(who: Principal, *actions: str) -> None:
     """Raise `InsufficientPermissions` unless the caller may do all of these to permissions and roles."""
     for action in actions:
         who.must("rbac", "*", action)
+
+
+def must_on(who: Principal, thing: Permission | Role | None, *actions: str) -> None:
+    """Raise as `must` does, unless the caller may do all of these to `thing` alone, by a URN.
+
+    Whoever may not is told so whether there is such a thing or not.
+    """
+    for action in actions:
+        if thing is None or not who.may("rbac", thing.id, action):
+            must(who, action)
 
 
 def tags(workspace_id: str, digests: Sequence[bytes]) -> tuple[Tag, ...]:

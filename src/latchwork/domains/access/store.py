@@ -11,7 +11,7 @@ from latchwork.domains.permissions import Permission, Role
 from latchwork.domains.permissions.store import permissions_among, roles_among
 from latchwork.domains.permissions.tables import role_permissions
 
-_LINKS = 5_000  # that one unit takes away, so that others get their turn
+_LINKS = 2_000  # that one unit takes away, so that others get their turn
 
 
 def holders_of_role(connection: Connection, role_id: str) -> list[bytes]:
@@ -70,9 +70,9 @@ def take(connection: Connection, key: Key, things: Iterable[Permission | Role]) 
 def take_from_some(connection: Connection, thing: Permission | Role) -> bool:
     """Take a thing from some of the keys that have it; whether any had."""
     table, column = _links(thing)
-    some = select(table.c.key_id).where(column == thing.id).limit(_LINKS)
-    gone = connection.execute(delete(table).where(column == thing.id).where(table.c.key_id.in_(some)))
-    return bool(gone.rowcount)
+    some = list(connection.execute(select(table.c.key_id).where(column == thing.id).limit(_LINKS)).scalars())
+    connection.execute(delete(table).where(column == thing.id).where(table.c.key_id.in_(some)))
+    return bool(some)
 
 
 def _links(thing: Permission | Role) -> tuple[Table, Column[str]]:

@@ -51,10 +51,10 @@ class Identities:
         """A new identity with its limits and credits; raises `IdentityAlreadyExists` and `BadRequest`."""
         who.must("identity", "*", "create_identity")
         _check_meta(meta)
-        identity = Identity(new_id("id"), who.workspace_id, external_id, meta)
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> None:
+        def unit(connection: Connection) -> Identity:
+            identity = Identity(new_id("id"), who.workspace_id, external_id, meta)
             store.add(connection, identity, now_ms)
             if credits is not None:
                 credits_store.open_balances(connection, who.workspace_id, {identity.id: credits}, now_ms)
@@ -63,9 +63,9 @@ class Identities:
                 connection, who, now_ms, _entry("create", identity), *_limits_changed(identity, changes)
             )
             tell(connection, Event.now(who.workspace_id, "identity.created", now_ms, identity_id=identity.id))
+            return identity
 
-        await self.db.write(unit)
-        return identity
+        return await self.db.write(unit)
 
     async def get(self, who: Principal, name: str) -> Identity:
         """The identity with that id or external id; raises `IdentityNotFound`, then checks permission."""
@@ -104,12 +104,13 @@ class Identities:
         Limits are replaced by name, and keep the ids of those that stay. Raises `BadRequest` for a name
         given twice or too much metadata, `IdentityNotFound`.
         """
-        who.must("identity", "*", "update_identity")
+        action = "update_identity"
+        await self.db.read(lambda connection: _find(connection, who, name, action))
         _check_change(change)
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> Identity:
-            stored = _find(connection, who, name)
+            stored = _find(connection, who, name, action)
             meta = {} if isinstance(change.meta, UnsetType) else {"meta": change.meta}
             store.change(connection, stored.id, meta, now_ms)
             entries = [_entry("update", stored)]
@@ -118,7 +119,7 @@ class Identities:
                 entries += _limits_changed(stored, changes)
             audit.record(connection, who, now_ms, *entries)
             tell(connection, Event.now(who.workspace_id, "identity.updated", now_ms, identity_id=stored.id))
-            return _find(connection, who, stored.id)
+            return _find(connection, who, stored.id, action)
 
         identity = await self.db.write(unit)
         self.invalidations.announce(("identity", identity.id))
@@ -130,12 +131,12 @@ class Identities:
 
         Its keys stay, and have no identity from then on. Raises `IdentityNotFound`.
         """
-        who.must("identity", "*", "delete_identity")
-        identity_id = (await self.db.read(lambda connection: _find(connection, who, name))).id
+        action = "delete_identity"
+        identity_id = (await self.db.read(lambda connection: _find(connection, who, name, action))).id
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> None:
-            stored = _find(connection, who, identity_id)
+            stored = _find(connection, who, identity_id, action)
             changes = set_rules(connection, who.workspace_id, identity_id, [], now_ms)
             credits_store.close_balances(connection, [identity_id])
             store.change(connection, identity_id, {"deleted_at_ms": now_ms}, now_ms)
@@ -156,8 +157,11 @@ class Identities:
             raise IdentityNotFound
 
 
-def _find(connection: Connection, who: Principal, name: str) -> Identity:
+def _find(connection: Connection, who: Principal, name: str, action: str) -> Identity:
+    """Whoever may do this to no identity, or not to this one, is told so whether it exists or not."""
     found = store.find(connection, who.workspace_id, name)
+    if found is None or not who.may("identity", found.id, action):
+        who.must("identity", "*", action)
     if found is None:
         raise IdentityNotFound
     return found

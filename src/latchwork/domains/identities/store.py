@@ -1,10 +1,11 @@
 """The identities' queries."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, FromClause, Row, insert, or_, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, Select, insert, select, text, update
 
 from latchwork.domains.credits import Balance
 from latchwork.domains.credits import store as credits_store
@@ -16,25 +17,25 @@ from latchwork.domains.ratelimits.store import rules_of
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.sql import search as searching
 
-_FEW = 5_000  # candidates that are looked at one by one; more of them are met soon by going through all
+_ROWS = 8_000  # that the first step of a search through a workspace looks at, in about 2 ms
+_CANDIDATES = 1_000  # that the first step through trigrams looks at
+_WORD = re.compile(r"\w{3}")  # PostgreSQL's trigrams are those of words
+_LAST = 2**62  # more rows than there are
 
 
 def add(connection: Connection, identity: Identity, now_ms: int) -> None:
     """Insert an identity; raises `IdentityAlreadyExists`."""
     if find(connection, identity.workspace_id, identity.external_id, by_id=False) is not None:
         raise IdentityAlreadyExists(identity.external_id)
-    row = insert(identities).values(
-        id=identity.id,
-        workspace_id=identity.workspace_id,
-        external_id=identity.external_id,
-        meta=identity.meta,
-        created_at_ms=now_ms,
+    connection.execute(
+        insert(identities).values(
+            id=identity.id,
+            workspace_id=identity.workspace_id,
+            external_id=identity.external_id,
+            meta=identity.meta,
+            created_at_ms=now_ms,
+        )
     )
-    try:
-        with connection.begin_nested():
-            connection.execute(row)
-    except IntegrityError as error:
-        raise IdentityAlreadyExists(identity.external_id) from error
 
 
 def ensure(connection: Connection, workspace_id: str, external_id: str, now_ms: int) -> tuple[str, bool]:
@@ -79,18 +80,17 @@ def ensure_all(
 
 def find(connection: Connection, workspace_id: str, name: str, *, by_id: bool = True) -> Identity | None:
     """The live identity whose external id (or, with `by_id`, id) is `name`, with its limits and stored credits."""
-    matches = identities.c.external_id == name
-    if by_id:
-        matches = or_(matches, identities.c.id == name)
-    rows = connection.execute(
+    live = (
         select(identities)
         .where(identities.c.workspace_id == workspace_id)
         .where(identities.c.deleted_at_ms.is_(None))
-        .where(matches)
-    ).all()
-    if not rows:
+    )
+    # one after the other: for an OR, SQLite would go through the whole workspace
+    row = connection.execute(live.where(identities.c.id == name)).one_or_none() if by_id else None
+    if row is None:
+        row = connection.execute(live.where(identities.c.external_id == name)).one_or_none()
+    if row is None:
         return None
-    row = next((row for row in rows if row.id == name), rows[0])
     return _of(row, rules_of(connection, [row.id]), credits_store.find(connection, [row.id]))
 
 
@@ -119,39 +119,131 @@ def page(
 ) -> list[Identity]:
     """Up to `limit` live identities whose id or external id holds `search`, from id `cursor` on."""
     folded = searching.wanted(search)
-    among = _candidates(connection, folded)
-    question = (
-        select(among.c.id)
-        .where(among.c.workspace_id == workspace_id)
-        .where(among.c.deleted_at_ms.is_(None))
-        .where(among.c.id >= cursor)
-    )
     if folded:
-        question = question.where(searching.holds(among.c.search_text, folded))
-    ids = list(connection.execute(question.order_by(among.c.id).limit(limit)).scalars())
+        ids = _search(connection, _Search(workspace_id, folded, cursor, limit))
+    else:
+        ids = list(connection.execute(_live_ids(workspace_id, cursor).limit(limit)).scalars())
     found = by_ids(connection, workspace_id, ids)
     return [found[id_] for id_ in ids]
 
 
-def _candidates(connection: Connection, folded: str) -> FromClause:
-    """Where to look for what holds `folded`: on SQLite, in what has its trigrams, if that is not too much.
-
-    PostgreSQL chooses its index of trigrams by itself.
-    """
-    match = searching.trigrams(folded)
-    if match is None or not _has_trigrams(connection):
-        return identities
-    rows = text("SELECT rowid FROM identity_search WHERE identity_search MATCH :match LIMIT :most")
-    rows = rows.bindparams(match=match, most=_FEW + 1)
-    if len(connection.execute(rows).all()) > _FEW:
-        return identities
-    # the limit keeps SQLite from going through all identities in the order that is asked for
-    having = identities.c.search_row.in_(rows.columns(identities.c.search_row))
-    return select(identities).where(having).limit(_FEW).subquery()
+def _live_ids(workspace_id: str, cursor: str) -> Select[Any]:
+    return (
+        select(identities.c.id)
+        .where(identities.c.workspace_id == workspace_id)
+        .where(identities.c.deleted_at_ms.is_(None))
+        .where(identities.c.id >= cursor)
+        .order_by(identities.c.id)
+    )
 
 
-def _has_trigrams(connection: Connection) -> bool:
-    return connection.dialect.name == "sqlite" and searching.has_table(connection, "identity_search")
+# Two ways lead to what a search asks for: through the workspace in the order of ids, which is short where
+# many identities hold the text or there are few, and through those that have its trigrams, short where few
+# do. No database guesses well which it is. So both are walked by turns, in growing steps, until one arrives.
+
+
+class _Search(NamedTuple):
+    workspace_id: str
+    folded: str
+    cursor: str
+    limit: int
+
+
+_Walk = Iterator[list[str] | None]
+"""`None` as long as it is under way, then the ids that were asked for."""
+
+
+def _search(connection: Connection, asked: _Search) -> list[str]:
+    walks = [_through_workspace(connection, asked)]
+    if connection.dialect.name == "postgresql" and _WORD.search(asked.folded):
+        walks.append(_through_trigrams_of_postgres(connection, asked))
+    trigrams = searching.trigrams(asked.folded)
+    if connection.dialect.name == "sqlite" and trigrams is not None:
+        walks.append(_through_trigrams_of_sqlite(connection, asked, trigrams))
+    steps = (next(walk) for walk in cycle(walks))
+    return next(ids for ids in steps if ids is not None)
+
+
+def _through_workspace(connection: Connection, asked: _Search) -> _Walk:
+    found: list[str] = []
+    first, size = asked.cursor, _ROWS
+    while True:
+        rows = _live_ids(asked.workspace_id, first)
+        after = connection.execute(rows.limit(1).offset(size)).scalar()
+        rows = rows.where(searching.holds(identities.c.search_text, asked.folded))
+        rows = rows if after is None else rows.where(identities.c.id < after)
+        found += connection.execute(rows.limit(asked.limit - len(found))).scalars()
+        if after is None or len(found) == asked.limit:
+            break
+        first, size = after, size * 2
+        yield None
+    yield found
+
+
+_INDEX_ONLY = text(
+    "SELECT set_config('enable_seqscan', :others, true), set_config('enable_indexscan', :others, true),"
+    " set_config('enable_indexonlyscan', :others, true)"
+)
+
+
+def _through_trigrams_of_postgres(connection: Connection, asked: _Search) -> _Walk:
+    size = _CANDIDATES
+    while True:
+        connection.execute(_INDEX_ONLY, {"others": "off"})
+        rows = (
+            _live_ids(asked.workspace_id, asked.cursor)
+            .where(searching.holds(identities.c.search_text, asked.folded))
+            .order_by(None)
+            .limit(size)
+        )
+        found = sorted(connection.execute(rows).scalars())
+        connection.execute(_INDEX_ONLY, {"others": "on"})
+        if len(found) < size:
+            break
+        size *= 8  # each step begins anew
+        yield None
+    yield found[: asked.limit]
+
+
+_FIRST = text("SELECT search_row FROM identities WHERE id >= :cursor AND search_row > 0 ORDER BY id LIMIT 1")
+_HAVING = text(
+    "SELECT rowid FROM identity_search WHERE identity_search MATCH :trigrams"
+    " AND rowid >= :first AND rowid < :after ORDER BY rowid LIMIT :size"
+)
+_HOLDING = text(
+    "SELECT identities.id FROM json_each(:rows) CROSS JOIN identities ON identities.search_row = json_each.value"
+    " WHERE identities.workspace_id = :workspace_id AND identities.id >= :cursor"
+    " AND instr(identities.search_text, :folded) ORDER BY identities.id LIMIT :limit"
+)
+
+
+def _through_trigrams_of_sqlite(connection: Connection, asked: _Search, trigrams: str) -> _Walk:
+    """Rows are numbered in the order of their ids, but for those that came too late: they are below zero."""
+    late = _having(connection, trigrams, -_LAST, 0, _CANDIDATES)
+    while len(late) == _CANDIDATES:
+        yield None  # there may be more: this way leads nowhere
+    found: list[str] = []
+    first: int | None = connection.execute(_FIRST, {"cursor": asked.cursor}).scalar()
+    size = _CANDIDATES
+    while True:
+        rows = [] if first is None else _having(connection, trigrams, first, _LAST, size)
+        found += _holding(connection, asked, rows)
+        if len(rows) < size or len(found) >= asked.limit:
+            break
+        first, size = rows[-1] + 1, size * 2
+        yield None
+    yield sorted(found + _holding(connection, asked, late))[: asked.limit]
+
+
+def _having(connection: Connection, trigrams: str, first: int, after: int, size: int) -> list[int]:
+    """The first `size` rows in a range that have the trigrams."""
+    asking = {"trigrams": trigrams, "first": first, "after": after, "size": size}
+    return list(connection.execute(_HAVING, asking).scalars())
+
+
+def _holding(connection: Connection, asked: _Search, rows: list[int]) -> list[str]:
+    """The ids of those of `rows` that hold what is asked for."""
+    return list(connection.execute(_HOLDING, asked._asdict() | {"rows": str(rows)}).scalars())
 
 
 def change(connection: Connection, identity_id: str, values: Mapping[str, Any], now_ms: int) -> None:

@@ -1,9 +1,9 @@
 """The queries of permissions and roles. One that is being deleted is found by none of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, insert, select, update
 from sqlalchemy import delete as sql_delete
 
 from latchwork.domains.permissions.faults import PermissionAlreadyExists, RoleAlreadyExists
@@ -14,27 +14,23 @@ from latchwork.kernel.sql import search as searching
 
 
 def ensure(
-    connection: Connection,
-    workspace_id: str,
-    slugs: Iterable[str],
-    now_ms: int,
-    fold: Callable[[str], str] = str.casefold,
+    connection: Connection, workspace_id: str, slugs: Iterable[str], now_ms: int
 ) -> tuple[dict[str, str], list[str]]:
     """Ids of the permissions called `slugs`, creating those that are missing.
 
-    Returns folded slug to id, and the slugs that had to be created. Slugs that `fold` makes equal
+    Returns folded slug to id, and the slugs that had to be created. Slugs that differ only in case
     are one permission, created as it is written first.
     """
     wanted: dict[str, str] = {}
     for slug in slugs:
-        wanted.setdefault(fold(slug), slug)
+        wanted.setdefault(slug.casefold(), slug)
     known = {folded: found.id for folded, found in named(connection, workspace_id, wanted).items()}
     missing = [slug for folded, slug in sorted(wanted.items()) if folded not in known]
     fresh = [Permission(new_id("perm"), slug, slug) for slug in missing]
     if fresh:
-        rows = [_permission_row(permission, fold) for permission in fresh]
+        rows = [_permission_row(permission) for permission in fresh]
         connection.execute(insert(permissions), [_new(row, workspace_id, now_ms) for row in rows])
-    return known | {fold(permission.slug): permission.id for permission in fresh}, missing
+    return known | {permission.slug.casefold(): permission.id for permission in fresh}, missing
 
 
 def named(connection: Connection, workspace_id: str, folded: Iterable[str]) -> dict[str, Permission]:
@@ -56,9 +52,9 @@ def add_permission(connection: Connection, workspace_id: str, permission: Permis
 
 def find_permission(connection: Connection, workspace_id: str, name: str) -> Permission | None:
     """The permission whose id or, without regard to case, slug is `name`."""
-    matches = or_(permissions.c.id == name, permissions.c.slug_folded == name.casefold())
-    rows = list(connection.execute(_live(permissions, workspace_id).where(matches)))
-    return _permission(_preferred(rows, name)) if rows else None
+    names = permissions.c.id == name, permissions.c.slug_folded == name.casefold()
+    row = _first(connection, _live(permissions, workspace_id), names)
+    return None if row is None else _permission(row)
 
 
 def page_permissions(
@@ -88,11 +84,9 @@ def add_role(connection: Connection, workspace_id: str, role: Role, now_ms: int)
 
 def find_role(connection: Connection, workspace_id: str, name: str, *, by_name: bool = True) -> Role | None:
     """The role whose id or, without regard to case and with `by_name`, name is `name`."""
-    matches = roles.c.id == name
-    if by_name:
-        matches = or_(matches, roles.c.name_folded == name.casefold())
-    rows = list(connection.execute(_live(roles, workspace_id).where(matches)))
-    return _roles(connection, [_preferred(rows, name)])[0] if rows else None
+    names = roles.c.id == name, roles.c.name_folded == name.casefold()
+    row = _first(connection, _live(roles, workspace_id), names if by_name else names[:1])
+    return None if row is None else _roles(connection, [row])[0]
 
 
 def find_roles(connection: Connection, workspace_id: str, names: Iterable[str]) -> dict[str, Role]:
@@ -231,20 +225,21 @@ def _taken(connection: Connection, name: Column[str], workspace_id: str, row: Ma
     return connection.execute(others.where(name == row[name.name])).first() is not None
 
 
-def _preferred(rows: list[Row[Any]], name: str) -> Row[Any]:
-    """The row whose id is `name`, even where another one is called so."""
-    return next((row for row in rows if row.id == name), rows[0])
+def _first(connection: Connection, among: Select[Any], names: Iterable[Any]) -> Row[Any] | None:
+    """The row that the first of `names` finds which finds any; each by an index, as an OR might not be."""
+    found = (connection.execute(among.where(name)).one_or_none() for name in names)
+    return next((row for row in found if row is not None), None)
 
 
 def _new(row: dict[str, Any], workspace_id: str, now_ms: int) -> dict[str, Any]:
     return row | {"workspace_id": workspace_id, "created_at_ms": now_ms}
 
 
-def _permission_row(permission: Permission, fold: Callable[[str], str] = str.casefold) -> dict[str, Any]:
+def _permission_row(permission: Permission) -> dict[str, Any]:
     return {
         "id": permission.id,
         "slug": permission.slug,
-        "slug_folded": fold(permission.slug),
+        "slug_folded": permission.slug.casefold(),
         "name": permission.name,
         "description": permission.description,
     }

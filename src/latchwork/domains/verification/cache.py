@@ -129,8 +129,8 @@ class SnapshotCache(Generic[S]):
                 if name in self.found:
                     self._drop(name)
             elif kind == "identity":
-                for digest in list(self._of_identity.get(tag, ())):
-                    self._drop(digest)
+                for digest in self._of_identity.pop(tag, ()):
+                    del self.found[digest]
             else:
                 self._end_scopes(tag)
 

@@ -14,7 +14,11 @@ from latchwork.kernel.sql import migrate
 from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
 
 T = TypeVar("T")
-_COLLISIONS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_COLLISIONS = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "23505",  # unique_violation: units ask first, so another was quicker, and the next try sees its row
+}
 _TRIES = 12
 
 

@@ -1,7 +1,5 @@
 """Texts to search in permissions, roles and identities, and what finds them quickly."""
 
-import sqlite3
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -56,23 +54,28 @@ def _fill() -> None:
 
 
 def _trigrams_of_sqlite() -> None:
-    """An FTS5 table that holds no text itself, kept in step with the live identities by triggers."""
-    built_with = op.get_bind().execute(sa.text("SELECT sqlite_compileoption_used('ENABLE_FTS5')")).scalar()
-    if not built_with or sqlite3.sqlite_version_info < (3, 34):
-        return  # searches scan
+    """An FTS5 table that holds no text itself, kept in step with the live identities by triggers.
+
+    Its rows are numbered in the order of ids, so that a search can stop early; an id that is added too
+    late for its place gets a number below zero.
+    """
     forget = (
         "INSERT INTO identity_search(identity_search, rowid, search_text)"
         " VALUES ('delete', old.search_row, old.search_text)"
     )
     for statement in (
-        "UPDATE identities SET search_row = rowid",
+        "UPDATE identities SET search_row = n FROM"
+        " (SELECT id AS numbered, row_number() OVER (ORDER BY id) AS n FROM identities) WHERE id = numbered",
         "CREATE VIRTUAL TABLE identity_search USING fts5("
         "search_text, content='', columnsize=0, detail='none', tokenize='trigram case_sensitive 1')",
         "INSERT INTO identity_search(rowid, search_text)"
         " SELECT search_row, search_text FROM identities WHERE deleted_at_ms IS NULL ORDER BY search_row",
         "CREATE TRIGGER identity_search_add AFTER INSERT ON identities BEGIN"
-        " UPDATE identities SET search_row = (SELECT coalesce(max(search_row), 0) + 1 FROM identities)"
-        " WHERE id = new.id;"
+        " UPDATE identities SET search_row = CASE"
+        " WHEN new.id > coalesce((SELECT id FROM identities WHERE search_row > 0"
+        " ORDER BY search_row DESC LIMIT 1), '')"
+        " THEN coalesce((SELECT max(search_row) FROM identities WHERE search_row > 0), 0) + 1"
+        " ELSE min(coalesce((SELECT min(search_row) FROM identities), 0), 0) - 1 END WHERE id = new.id;"
         " INSERT INTO identity_search(rowid, search_text)"
         " SELECT search_row, search_text FROM identities WHERE id = new.id AND deleted_at_ms IS NULL; END",
         "CREATE TRIGGER identity_search_retire AFTER UPDATE OF deleted_at_ms ON identities"
