@@ -75,6 +75,13 @@ def test_a_running_server_takes_a_new_key_without_a_pause(tmp_path: Path) -> Non
     assert not [key for key in (old.reveal(), new.reveal(), made["key"]) if key in log]
 
 
+def test_a_key_is_made_recoverable_where_that_is_set_up(tmp_path: Path) -> None:
+    latchwork(tmp_path, "workspace", "create", "acme")
+    latchwork(tmp_path, "api", "create", "weather")
+    refused = latchwork(tmp_path, "key", "create", "--api", "weather", "--recoverable", "--json")
+    assert (refused.code, refused.error["status"]) == (1, 412)
+
+
 def test_without_a_server_the_keys_of_the_environment_are_changed(tmp_path: Path) -> None:
     old, new = SealingKey.fresh(), SealingKey.fresh()
     with serving(tmp_path, **{KEY: old.reveal()}) as server:

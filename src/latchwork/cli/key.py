@@ -37,6 +37,7 @@ def key() -> None:
 @click.option(
     "--permission", "permissions", multiple=True, metavar="P", help="What it may do in your API; repeatable."
 )
+@click.option("--recoverable", is_flag=True, help="Keep its text encrypted, so that it can be read again.")
 @expiring
 @in_workspace
 @everywhere
@@ -86,6 +87,7 @@ def _wanted(
     prefix: str | None,
     name: str | None,
     external_id: str | None,
+    recoverable: bool,
 ) -> dict[str, Any]:
     """What is wanted of a new key, in the words of the API."""
     from latchwork.cli.values import limit, moment_ms
@@ -98,6 +100,7 @@ def _wanted(
         ratelimits=[limit(each) for each in limits] or None,
         permissions=list(permissions) or None,
         expires=moment_ms(expires),
+        recoverable=recoverable or None,
     )
 
 

@@ -184,3 +184,54 @@ async def test_both_balances_pay_or_neither(database: Database, workspace_id: st
     assert (ledger.available(SUBJECT), ledger.available("id_1")) == (3, 0)
     assert ledger.try_spend_both(SUBJECT, "key_absent", 1) is None
     await ledger.close()
+
+
+class Refusing:
+    """A database that does not even take a row of the journal, as one that is closing."""
+
+    def __init__(self, real: Database) -> None:
+        self._real = real
+        self.refuses = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def appender(self, statement: Any) -> Any:
+        append = self._real.appender(statement)
+
+        def maybe(row: Any, done: Any) -> None:
+            if self.refuses:
+                raise Unavailable(private="closing")
+            append(row, done)
+
+        return maybe
+
+
+async def test_a_row_that_is_not_even_taken_gives_everything_back(
+    database: Database, workspace_id: str
+) -> None:
+    refusing = Refusing(database)
+    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0))
+    ledger = Ledger(refusing)
+    await ledger.open()
+    await ledger.settled(SUBJECT)
+    refusing.refuses = True
+    outcomes = await asyncio.gather(*(ledger.spend(SUBJECT, 3) for _ in range(2)), return_exceptions=True)
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
+    assert ledger.available(SUBJECT) == 10
+    refusing.refuses = False
+    assert await ledger.spend(SUBJECT, 10)
+    await ledger.close()
+
+
+async def test_a_fold_waits_for_the_row_that_is_on_its_way(database: Database, workspace_id: str) -> None:
+    ledger = await _opened(database, workspace_id, 100)
+    await ledger.spend(SUBJECT, 5)
+    assert ledger.try_spend(SUBJECT, 7)
+    on_its_way = ledger.commit_of_now()
+    await asyncio.sleep(0)
+    assert not on_its_way.settled and ledger.commit_of_now().settled, "it is being written"
+    await ledger.fold()
+    assert on_its_way.settled
+    assert (await database.read(lambda c: store.find(c, [SUBJECT])))[SUBJECT].remaining == 88
+    await ledger.close()

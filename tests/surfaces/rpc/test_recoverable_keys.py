@@ -184,6 +184,9 @@ async def test_deleting_a_key_permanently_deletes_its_text(house: House, acme: C
     count = select(func.count()).select_from(recoverable_keys)
     assert await house.platform.db.read(lambda c: c.execute(count).scalar()) == 1
     await acme.error("keys.getKey", {"keyId": soft["keyId"], "decrypt": True}, 404)
+    await _recoverable(acme, api_id)
+    await acme.data("apis.deleteKeys", {"apiId": api_id, "permanent": True})
+    assert await house.platform.db.read(lambda c: c.execute(count).scalar()) == 0
 
 
 async def test_no_text_and_no_key_stands_in_a_table_or_in_the_log(
