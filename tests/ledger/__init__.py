@@ -1,0 +1,1 @@
+"""The ledger of requirements: what is required, and which tests hold it."""
