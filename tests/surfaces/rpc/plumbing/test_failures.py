@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from inspect import signature
 
 import httpx
 import pytest
 
 from latchwork.surfaces.rpc.admission import Allowance
+from latchwork.surfaces.rpc.application import RpcApplication
 from latchwork.surfaces.rpc.envelope import accepts_problem
 from tests.surfaces.rpc.plumbing.things import TOKEN, World
 
@@ -152,6 +154,10 @@ async def test_a_request_that_takes_too_long_is_given_up() -> None:
     assert (answer.status_code, error["title"], error["errors"]) == (408, "Request Timeout", [])
     assert error["type"].endswith("/user/bad_request/request_timeout")
     assert answer.headers["connection"] == "close"
+
+
+def test_a_request_has_a_minute() -> None:
+    assert signature(RpcApplication).parameters["timeout_s"].default == 60
 
 
 async def test_a_client_that_hangs_up_is_recorded_and_not_answered(world: World) -> None:
