@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from latchwork.asgi import Application
+from latchwork.compose.data_dir import DataDir
 from latchwork.compose.surfaces import surfaces_of
 from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.workspaces.tables import workspaces
@@ -45,7 +48,9 @@ class TestTransport:
             await acme.post("apis.getApi", {"apiId": "api_unknown1"}),
             await acme.post("apis.nothing", {}),
             await none.post("apis.listApis", {}),
-            await Client(house.http, "unknown").post("apis.listApis", {}, **{"x-request-id": "req_chosen123"}),
+            await Client(house.http, "unknown").post(
+                "apis.listApis", {}, **{"x-request-id": "req_chosen123"}
+            ),
             await house.http.get("/v2/liveness"),
         ]
         assert [answer.status_code for answer in answers] == [200, 200, 400, 404, 404, 429, 401, 200]
@@ -83,7 +88,14 @@ class TestTransport:
                 assert answer["reset"] == START_MS + 60_000
 
 
-TOLERANT = {"identities.createIdentity", "keys.rerollKey"}
+TOLERANT = {
+    "identities.createIdentity",
+    "keys.rerollKey",
+    "portal.rerollKey",
+    "ratelimit.multiLimit",
+    "analytics.getVerifications",
+    "analytics.getRatelimits",
+}
 
 
 def _strict(document: dict[str, Any], operation: dict[str, Any]) -> bool:
@@ -105,19 +117,15 @@ class TestCallers:
             assert error["type"].endswith("unkey/authorization/workspace_disabled")
 
     async def test_a_root_key_of_no_workspace_is_told_so(self, house: House, acme: Client) -> None:
-        await house.platform.db.write(_without_workspaces)
+        with closing(sqlite3.connect(DataDir(house.platform.settings.data_dir).database)) as by_hand:
+            by_hand.execute("DELETE FROM workspaces")
+            by_hand.commit()
         for procedure, body in (("apis.listApis", {}), ("ratelimit.limit", ASKED)):
             error = await acme.error(procedure, body, 404)
             assert error["type"].endswith("unkey/data/workspace_not_found")
             assert error["detail"] == (
                 "The provided root key is invalid. The requested workspace does not exist."
             )
-
-
-def _without_workspaces(connection: Connection) -> None:
-    """As after a workspace was removed by hand."""
-    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-    connection.execute(workspaces.delete())
 
 
 async def test_what_has_no_value_is_left_out_and_never_null(acme: Client, api_id: str) -> None:
@@ -181,7 +189,9 @@ async def test_ids_tell_what_they_are_of(house: House, acme: Client, api_id: str
         "pc": portal["portalId"],
         "ps": session["id"],
     }
-    assert {prefix: id_ for prefix, id_ in ids.items() if not re.fullmatch(prefix + "_[a-zA-Z0-9]+", id_)} == {}
+    assert {
+        prefix: id_ for prefix, id_ in ids.items() if not re.fullmatch(prefix + "_[a-zA-Z0-9]+", id_)
+    } == {}
 
 
 @pytest.mark.parametrize(
@@ -191,9 +201,19 @@ async def test_ids_tell_what_they_are_of(house: House, acme: Client, api_id: str
         ("keys.createKey", "prefix", ["x", "A_9", "x" * 16], ["", "x" * 17, "a-b"]),
         ("keys.createKey", "byteLength", [16, 255], [15, 256]),
         ("keys.createKey", "externalId", ["x", "a.B_-9", "x" * 255], ["", "x" * 256, "a b", "a@b"]),
-        ("keys.createKey", "meta", [{f"k{n}": n for n in range(100)}], [{f"k{n}": n for n in range(101)}, []]),
+        (
+            "keys.createKey",
+            "meta",
+            [{f"k{n}": n for n in range(100)}],
+            [{f"k{n}": n for n in range(101)}, []],
+        ),
         ("keys.createKey", "expires", [0, 4_102_444_800_000], [-1, 4_102_444_800_001]),
-        ("keys.createKey", "permissions", [["a:b-c.*_"], ["x" * 128]], [["a b"], [""], ["x" * 129], ["a"] * 1001]),
+        (
+            "keys.createKey",
+            "permissions",
+            [["a:b-c.*_"], ["x" * 128]],
+            [["a b"], [""], ["x" * 129], ["a"] * 1001],
+        ),
         ("keys.createKey", "roles", [[]], [["a"] * 101, ["x" * 129], [""]]),
         ("keys.createKey", "ratelimits", [[LIMIT] * 50, [LIMIT | {"name": "abc"}]], [[LIMIT] * 51]),
         ("keys.createKey", "ratelimits", [[LIMIT | {"name": "x" * 128}]], [[LIMIT | {"name": "x" * 129}]]),
@@ -214,12 +234,13 @@ async def test_ids_tell_what_they_are_of(house: House, acme: Client, api_id: str
 async def test_the_bounds_of_shared_fields_are_those_of_the_contract(
     acme: Client, api_id: str, procedure: str, member: str, good: list[Any], bad: list[Any]
 ) -> None:
-    least: dict[str, Any] = {
+    least_of: dict[str, dict[str, Any]] = {
         "keys.createKey": {"apiId": api_id},
         "keys.verifyKey": {"key": "unknown"},
         "apis.createApi": {},
         "ratelimit.limit": ASKED,
-    }[procedure]
+    }
+    least = least_of[procedure]
     for value in good:
         await acme.data(procedure, least | {member: value})
     for value in bad:
@@ -242,9 +263,11 @@ class TestPages:
         assert (len(page["data"]), page["pagination"]["hasMore"]) == (100, True)
         document = (await house.http.get("/v2/openapi.json")).json()
         bounds = {
-            name: {word: schema["properties"]["limit"].get(word) for word in ("minimum", "maximum", "default")}
+            name: {
+                word: schema["properties"]["limit"].get(word) for word in ("minimum", "maximum", "default")
+            }
             for name, schema in document["components"]["schemas"].items()
-            if {"limit", "cursor"} <= schema.get("properties", {}).keys() and "query" not in name.lower()
+            if {"limit", "cursor"} <= schema.get("properties", {}).keys() and name != "VerificationsOf"
         }
         assert len(bounds) >= 8
         hundred = {"minimum": 1, "maximum": 100, "default": 100}
@@ -417,7 +440,12 @@ class TestKeys:
         self, house: House, acme: Client, api_id: str
     ) -> None:
         await acme.data("permissions.createRole", {"name": "r"})
-        belongings = {"permissions": ["a"], "roles": ["r"], "ratelimits": [LIMIT], "credits": {"remaining": 5}}
+        belongings = {
+            "permissions": ["a"],
+            "roles": ["r"],
+            "ratelimits": [LIMIT],
+            "credits": {"remaining": 5},
+        }
         made = await create(acme, api_id, externalId="user_1", name="n", **belongings)
         assert (await acme.data("keys.verifyKey", {"key": made["key"]}))["credits"] == 4
         await house.platform.services.keys.last_use.save()
