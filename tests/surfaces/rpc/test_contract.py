@@ -99,13 +99,24 @@ TOLERANT = {
 
 
 def _strict(document: dict[str, Any], operation: dict[str, Any]) -> bool:
+    return "requestBody" not in operation or _schema(document, operation).get("additionalProperties") is False
+
+
+def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The members of a body."""
+    members: dict[str, Any] = _schema(document, operation).get("properties", {})
+    return members
+
+
+def _schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body, of an array that of its items."""
     content = operation.get("requestBody", {}).get("content", {})
-    schema = content.get("application/json", {}).get("schema", {"additionalProperties": False})
+    schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
     while "$ref" in schema or "items" in schema:
         schema = schema.get("items", schema)
         if "$ref" in schema:
             schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return schema.get("additionalProperties") is False
+    return schema
 
 
 class TestCallers:
@@ -263,16 +274,15 @@ class TestPages:
         assert (len(page["data"]), page["pagination"]["hasMore"]) == (100, True)
         document = (await house.http.get("/v2/openapi.json")).json()
         bounds = {
-            name: {
-                word: schema["properties"]["limit"].get(word) for word in ("minimum", "maximum", "default")
-            }
-            for name, schema in document["components"]["schemas"].items()
-            if {"limit", "cursor"} <= schema.get("properties", {}).keys() and name != "VerificationsOf"
+            path.removeprefix("/v2/"): {word: limit.get(word) for word in ("minimum", "maximum", "default")}
+            for path, operations in document["paths"].items()
+            if "post" in operations and (limit := _body_of(document, operations["post"]).get("limit"))
+            if "cursor" in _body_of(document, operations["post"])
         }
         assert len(bounds) >= 8
         hundred = {"minimum": 1, "maximum": 100, "default": 100}
         assert {name: bound for name, bound in bounds.items() if bound != hundred} == {
-            "ListOverrides": hundred | {"default": 50}
+            "ratelimit.listOverrides": hundred | {"default": 50}
         }
 
 
