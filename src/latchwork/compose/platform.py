@@ -21,7 +21,7 @@ from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.imports import Imports
 from latchwork.domains.jobs import Jobs, Runner
 from latchwork.domains.key_lists import KeyLists
-from latchwork.domains.keys import Apis, Keys, Reservations
+from latchwork.domains.keys import Apis, Keys, KeyUsage, Reservations
 from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions, Sweeper
 from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
@@ -158,6 +158,7 @@ def _assemble(
     services = Services(
         apis=Apis(db, clock, invalidations),
         keys=managed,
+        key_usage=KeyUsage(db, clock, analytics),
         key_lists=KeyLists(db, managed, last_use, analytics),
         root_keys=RootKeys(db, clock, invalidations, last_use),
         reservations=Reservations(db, holds),

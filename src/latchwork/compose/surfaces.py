@@ -32,7 +32,7 @@ from latchwork.surfaces.rpc import (
     audit_logs,
     credits,
     identity_credits,
-    key_lists,
+    key_usage,
     liveness,
     namespaces,
     offers,
@@ -49,7 +49,7 @@ FAMILIES = (
     liveness.liveness,
     apis.family,
     offers.family,  # the family `migrations`, complete
-    key_lists.family,  # the family `keys`, complete
+    key_usage.family,  # the family `keys`, complete
     permissions.family,
     credits.family,
     identity_credits.family,  # the family `identities`, complete

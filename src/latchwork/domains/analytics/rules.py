@@ -56,21 +56,22 @@ def buckets(question: VerificationsQuestion, bucket: Bucket) -> Iterator[int]:
         time_ms = following(time_ms, bucket)
 
 
-def arranged(question: VerificationsQuestion, found: list[Counts]) -> list[Counts]:
-    """The answer: gaps filled with zeros where time is the only group, ordered, cut to the limit."""
+def arranged(question: VerificationsQuestion, found: list[Counts], *, filled: bool = True) -> list[Counts]:
+    """The answer: gaps `filled` with zeros where time is the only group, ordered, cut to the limit."""
     bucket = question.bucket
-    if bucket is not None and question.group_by <= {"month", "day", "hour"}:
+    if filled and bucket is not None and question.group_by <= {"month", "day", "hour"}:
         present = {counts.time_ms: counts for counts in found}
-        found = [present.get(time_ms) or _nothing(time_ms) for time_ms in buckets(question, bucket)]
+        found = [present.get(time_ms) or nothing(time_ms) for time_ms in buckets(question, bucket)]
     elif not question.group_by and not found:
-        found = [_nothing(None)]
+        found = [nothing(None)]
     order_by = question.order_by or ("time" if bucket else "total")
     found.sort(key=_identity)
     found.sort(key=lambda counts: counts.value(order_by), reverse=question.descending)
     return found if question.limit is None else found[: question.limit]
 
 
-def _nothing(time_ms: int | None) -> Counts:
+def nothing(time_ms: int | None) -> Counts:
+    """A group without events."""
     return Counts(dict.fromkeys(OUTCOMES, 0), 0, time_ms)
 
 

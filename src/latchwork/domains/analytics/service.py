@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from latchwork.domains.analytics import rules, series
+from latchwork.domains.analytics import charts, rules, series
 from latchwork.domains.analytics.batches import Batch
 from latchwork.domains.analytics.faults import AnalyticsNotConfigured, AnalyticsUnavailable
 from latchwork.domains.analytics.ports import AnalyticsStore, BadBatch
@@ -114,6 +114,17 @@ class Analytics:
         assert store is not None
         found = await self._run(self._askers, lambda: store.count(question, _QUERY_S))
         return rules.arranged(question, found)
+
+    async def get_chart(self, question: VerificationsQuestion) -> list[Counts]:
+        """Count verifications in whole buckets of time, see `charts`; raises what `get_verifications` does."""
+        rules.check(question)
+        await self.flush()
+        store, asked = self._store, charts.counted(question)
+        assert store is not None
+        found: list[Counts] = []
+        if asked is not None:
+            found = await self._run(self._askers, lambda: store.count(asked, _QUERY_S))
+        return charts.drawn(question, found)
 
     async def get_series(self, question: series.SeriesQuestion) -> series.Series:
         """Count an identity's verifications over time; raises what `get_verifications` does, and

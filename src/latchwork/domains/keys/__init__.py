@@ -19,6 +19,7 @@ from latchwork.domains.keys.records import (
 from latchwork.domains.keys.reservations import Reservations
 from latchwork.domains.keys.rules import networks
 from latchwork.domains.keys.service import Keys
+from latchwork.domains.keys.usage import KeyUsage
 
 __all__ = [
     "Api",
@@ -30,6 +31,7 @@ __all__ = [
     "Key",
     "KeyChange",
     "KeyNotFound",
+    "KeyUsage",
     "KeyView",
     "Keys",
     "Minted",

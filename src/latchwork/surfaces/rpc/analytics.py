@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from latchwork.domains.analytics import (
     AnalyticsNotConfigured,
@@ -27,7 +28,7 @@ from latchwork.domains.keys import ApiNotFound
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, Positive, TolerantBody
 from latchwork.surfaces.rpc.procedures import Family, Page, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
-from latchwork.surfaces.rpc.shapes import ApiId
+from latchwork.surfaces.rpc.shapes import ApiId, OutcomesData
 
 family: Family[Services] = Family("analytics", "How often keys were verified, and how it ended.")
 
@@ -57,19 +58,9 @@ class GroupIdentity(Data):
     external_id: str
 
 
-class VerificationsData(Data):
+class VerificationsData(OutcomesData):
     """One group. `time` is the start of its bucket."""
 
-    valid: int
-    not_found: int
-    forbidden: int
-    usage_exceeded: int
-    rate_limited: int
-    unauthorized: int
-    disabled: int
-    insufficient_permissions: int
-    expired: int
-    total: int
     time: int | UnsetType = UNSET
     key_id: str | UnsetType = UNSET
     tag: str | UnsetType = UNSET
@@ -79,21 +70,11 @@ class VerificationsData(Data):
     @classmethod
     def of(cls, counts: Counts) -> "VerificationsData":
         """The wire form."""
-        outcomes = counts.outcomes
         identity: GroupIdentity | UnsetType = UNSET
         if counts.identity_id is not None:
             identity = GroupIdentity(id=counts.identity_id, external_id=counts.external_id or "")
         return cls(
-            valid=outcomes["valid"],
-            not_found=outcomes["notFound"],
-            forbidden=outcomes["forbidden"],
-            usage_exceeded=outcomes["usageExceeded"],
-            rate_limited=outcomes["rateLimited"],
-            unauthorized=outcomes["unauthorized"],
-            disabled=outcomes["disabled"],
-            insufficient_permissions=outcomes["insufficientPermissions"],
-            expired=outcomes["expired"],
-            total=counts.total,
+            **asdict(OutcomesData.of(counts)),
             time=UNSET if counts.time_ms is None else counts.time_ms,
             key_id=UNSET if counts.key_id is None else counts.key_id,
             tag=UNSET if counts.tag is None else counts.tag,
@@ -121,7 +102,8 @@ class VerificationsData(Data):
 async def get_verifications(call: Request, query: VerificationsOf) -> Page[VerificationsData]:
     """Counts an API's verifications by outcome; with a bucket of time, empty buckets are there too.
 
-    Verifications are counted a second after their answer at the latest. Keys that were not found are
+    Buckets are counted whole: an hour if it begins between `start` and `end`, a day or a month if one of its
+    days lies there. Verifications are counted a second after their answer at the latest. Keys that were not found are
     not recorded.
     """
     api = await call.platform.apis.observed(call.who, query.api_id)
@@ -140,7 +122,7 @@ async def get_verifications(call: Request, query: VerificationsOf) -> Page[Verif
         order_by=None if isinstance(query.order_by, UnsetType) else query.order_by,
         descending=query.order == "desc",
     )
-    found = await call.platform.analytics.get_verifications(question)
+    found = await call.platform.analytics.get_chart(question)
     begin = int(query.cursor or 0)
     size = len(found) if isinstance(query.limit, UnsetType) else query.limit
     rest = begin + size

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from latchwork.domains.analytics import AnalyticsNotConfigured, AnalyticsUnavailable, QueryTimeout
 from latchwork.domains.credits import Change
 from latchwork.domains.keys import ApiNotFound, CreditsChange, KeyChange, KeyNotFound, NewKey
 from latchwork.domains.permissions import RoleNotFound
@@ -115,6 +116,7 @@ class GetKey(Body):
 
     key_id: KeyId
     decrypt: Annotated[bool, Meta(description="Also answer the text, where the key is recoverable.")] = False
+    usage: Annotated[bool, Meta(description="Also count how its verifications of 30 days ended.")] = False
 
 
 @family.procedure(
@@ -122,12 +124,13 @@ class GetKey(Body):
     answers=KeyData,
     summary="Get a key",
     permission="api.*.read_key or api.<apiId>.read_key (and decrypt_key to decrypt)",
-    faults=[KeyNotFound, PreconditionFailed],
+    faults=[KeyNotFound, PreconditionFailed, AnalyticsNotConfigured, AnalyticsUnavailable, QueryTimeout],
     example={"keyId": "key_1234567890"},
 )
 async def get_key(call: Request, body: GetKey) -> KeyData:
     """Answers a key with its permissions, roles, limits, credits and identity; disabled and expired ones too."""
-    return KeyData.of(await call.platform.keys.get(call.who, body.key_id, decrypt=body.decrypt))
+    view = await call.platform.keys.get(call.who, body.key_id, decrypt=body.decrypt)
+    return KeyData.of(view, await call.platform.key_usage.lately(view.key) if body.usage else None)
 
 
 class Whoami(Body):

@@ -7,7 +7,7 @@ from latchwork.domains.analytics import Analytics
 from latchwork.domains.audit import AuditLog
 from latchwork.domains.identities import Allowances, Identities
 from latchwork.domains.key_lists import KeyLists
-from latchwork.domains.keys import Apis, Keys, Reservations
+from latchwork.domains.keys import Apis, Keys, KeyUsage, Reservations
 from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
@@ -28,6 +28,7 @@ class Services:
     apis: Apis
     keys: Keys
     key_lists: KeyLists
+    key_usage: KeyUsage
     root_keys: RootKeys
     reservations: Reservations
     identities: Identities

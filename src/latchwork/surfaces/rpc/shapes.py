@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import UNSET, Meta, UnsetType
 
+from latchwork.domains.analytics import Counts
 from latchwork.domains.credits import Balance, Change, Refill
 from latchwork.domains.identities import Identity
 from latchwork.domains.keys import KeyView
@@ -252,6 +253,38 @@ class RoleData(Data):
         )
 
 
+class OutcomesData(Data):
+    """How verifications ended."""
+
+    valid: int
+    not_found: int
+    forbidden: int
+    usage_exceeded: int
+    rate_limited: int
+    unauthorized: int
+    disabled: int
+    insufficient_permissions: int
+    expired: int
+    total: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> "OutcomesData":
+        """The wire form."""
+        outcomes = counts.outcomes
+        return cls(
+            valid=outcomes["valid"],
+            not_found=outcomes["notFound"],
+            forbidden=outcomes["forbidden"],
+            usage_exceeded=outcomes["usageExceeded"],
+            rate_limited=outcomes["rateLimited"],
+            unauthorized=outcomes["unauthorized"],
+            disabled=outcomes["disabled"],
+            insufficient_permissions=outcomes["insufficientPermissions"],
+            expired=outcomes["expired"],
+            total=counts.total,
+        )
+
+
 class KeyData(Data):
     """A key. `plaintext` is there only where decryption was asked for and the key is recoverable."""
 
@@ -273,9 +306,12 @@ class KeyData(Data):
     ip_whitelist: list[str] | UnsetType = UNSET
     lineage_id: str | UnsetType = UNSET
     plaintext: str | UnsetType = UNSET
+    usage: Annotated[
+        OutcomesData | UnsetType, Meta(description="Of the last 30 days, where it was asked for.")
+    ] = UNSET
 
     @classmethod
-    def of(cls, view: KeyView) -> "KeyData":
+    def of(cls, view: KeyView, usage: Counts | None = None) -> "KeyData":
         """The wire form; what is empty is absent."""
         key = view.key
         return cls(
@@ -297,6 +333,7 @@ class KeyData(Data):
             ip_whitelist=list(key.ip_whitelist) or UNSET,
             lineage_id=key.lineage_id,
             plaintext=view.text or UNSET,
+            usage=UNSET if usage is None else OutcomesData.of(usage),
         )
 
 

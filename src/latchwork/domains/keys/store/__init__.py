@@ -17,6 +17,9 @@ from latchwork.domains.keys.store.apis import (
     add_keyspace as add_keyspace,
 )
 from latchwork.domains.keys.store.apis import (
+    apis_of_owner as apis_of_owner,
+)
+from latchwork.domains.keys.store.apis import (
     delete_api as delete_api,
 )
 from latchwork.domains.keys.store.apis import (

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from latchwork.domains.credits.tables import balances
+from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.records import Api
 from latchwork.domains.keys.tables import apis, keys, keyspaces
 from latchwork.kernel.sql.statements import among
@@ -38,6 +39,16 @@ _PAGE_OF_APIS = (
     .limit(bindparam("most"))
 )
 
+# By the identity's index: a workspace's keys are many.
+_OF_OWNER = (
+    select(keys.c.keyspace_id)
+    .join(identities, identities.c.id == keys.c.identity_id)
+    .where(identities.c.workspace_id == bindparam("workspace_id"))
+    .where(identities.c.external_id == bindparam("external_id"))
+    .where(identities.c.deleted_at_ms.is_(None))
+    .where(keys.c.deleted_at_ms.is_(None))
+)
+_APIS_OF_OWNER = _LIVE_APIS.where(apis.c.keyspace_id.in_(_OF_OWNER)).order_by(apis.c.id)
 _KEYSPACES = (
     select(apis.c.keyspace_id)
     .where(apis.c.workspace_id == bindparam("workspace_id"))
@@ -94,6 +105,12 @@ def keyspaces_of_apis(connection: Connection, workspace_id: str, api_ids: Iterab
     """The keyspaces of those of the APIs that are live and the workspace's."""
     asked = {"workspace_id": workspace_id, "among": list(api_ids)}
     return tuple(connection.execute(_KEYSPACES, asked).scalars())
+
+
+def apis_of_owner(connection: Connection, workspace_id: str, external_id: str) -> list[Api]:
+    """The live APIs in which a live identity has live keys, by id."""
+    asked = {"workspace_id": workspace_id, "external_id": external_id}
+    return [_api(row) for row in connection.execute(_APIS_OF_OWNER, asked)]
 
 
 def page_apis(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[tuple[Api, int]]:
