@@ -55,6 +55,7 @@ def commands(page: str, marked_only: bool) -> list[Command]:
         ("docs/how-to/recoverable-keys.md", True),
         ("docs/how-to/credits.md", True),
         ("docs/how-to/forward-auth.md", False),
+        ("docs/how-to/permissions-and-roles.md", True),
         ("docs/how-to/portals.md", False),
         ("docs/how-to/moving-to-latchwork.md", True),
     ],
