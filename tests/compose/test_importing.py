@@ -262,6 +262,16 @@ class TestGoingOn:
             assert (newest.state, newest.position, newest.added) == (RunState.DONE, 6, 6)
             assert newest.failed == newest.present == 0
 
+    async def test_a_run_whose_api_is_deleted_meanwhile_takes_no_more(
+        self, platform: Platform, ask: Ask
+    ) -> None:
+        run = await begin(ask)
+        who = operator((await platform.workspaces.all())[0].id)
+        await platform.services.apis.delete(who, run["apiId"])
+        fault = await refusal(take(ask, run, row(2, "a")))
+        assert (fault.status, fault.code) == (404, "unkey/data/api_not_found")
+        assert await undo(ask, run) == 0
+
     async def test_a_finished_run_takes_no_more(self, ask: Ask) -> None:
         done = await whole(ask, row(2, "a"))
         assert (await refusal(take(ask, done, row(3, "b")))).status == 409
@@ -336,6 +346,9 @@ class TestUndo:
         await platform.services.keys.delete(who, done["results"][1]["keyId"], permanent=False)
         assert await undo(ask, done) == 1
         assert (await counts(platform))["keys"] == 0
+        again = await whole(ask, row(2, "a"))
+        await platform.services.keys.delete(who, again["results"][0]["keyId"], permanent=True)
+        assert await undo(ask, again) == 0
 
     async def test_many_keys_are_removed_some_at_a_time(self, platform: Platform, ask: Ask) -> None:
         done = await whole(ask, *(row(n + 2, f"k{n}") for n in range(450)))

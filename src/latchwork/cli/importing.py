@@ -1,5 +1,6 @@
 """`latchwork import`."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,7 @@ def _carry_out(asked: Asked, wanted: _Wanted, perform: "Perform") -> dict[str, A
         sent = {"run": run["runId"], "position": position, "workspace": wanted.workspace}
         done = perform("import.take", rows=[_sent(row) for row in portion], **sent)
         position += len(portion)
+        _tell_progress(position)
         for result in done["results"]:
             if result["outcome"] == "failed":
                 failures.append(result)
@@ -275,6 +277,12 @@ def _described(key: dict[str, Any]) -> str:
     ]
     told += [f"{len(key[noun])} {noun}" for noun in ("roles", "permissions") if noun in key]
     return ", ".join(told)
+
+
+def _tell_progress(rows: int) -> None:
+    """On a terminal, how far it is, on a line that the next one overwrites."""
+    if sys.stderr.isatty():
+        click.echo(f"{rows:,} rows\r", nl=False, err=True)
 
 
 def _tell_done(done: dict[str, Any]) -> None:

@@ -265,6 +265,10 @@ class TestUnkey:
         found = key(tmp_path, "unkey", {"hash": HASH, "remaining": 1} | more)
         assert found["credits"] == {"remaining": 1, "refill": refill}
 
+    def test_without_remaining_a_key_is_unlimited(self, tmp_path: Path) -> None:
+        assert key(tmp_path, "unkey", {"hash": HASH, "refillAmount": 5}) == {"hash": HASH}
+        assert key(tmp_path, "unkey", {"hash": HASH, "remaining": 5})["credits"] == {"remaining": 5}
+
     def test_rows_that_are_not_in_use_are_passed_over(self, tmp_path: Path) -> None:
         found = rows(
             tmp_path, "unkey", [{"hash": HASH, "deleted_at_m": 5}, {"hash": HASH, "forWorkspaceId": "ws"}]

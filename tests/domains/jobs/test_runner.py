@@ -4,17 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-from latchwork.domains.jobs import Job, JobNotFound, Jobs, Runner, State, TooManyJobs, Wanted
+from latchwork.domains.jobs import Job, JobNotFound, Jobs, Portion, Runner, State, TooManyJobs, Wanted, store
 from latchwork.domains.jobs.service import MOST_UNFINISHED
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Database, SqliteDatabase
+from latchwork.kernel.sql import Connection, Database, SqliteDatabase
 from latchwork.kernel.sql.outbox import waiting
 from tests.domains.credits.flaky import FlakyDatabase
 from tests.domains.jobs.kinds import Standing, Telling
@@ -227,6 +228,22 @@ class TestTrouble:
             await runner.stop()
         told = await local.told()
         assert sorted(told) == sorted({f"{write}.{n}" for write in range(1, 9) for n in range(4)})
+
+    async def test_a_job_that_somebody_else_has_brought_forward_is_not_brought_forward_again(
+        self, works: Works
+    ) -> None:
+        await works.queue(works.acme, ["a", "b"])
+
+        def claim(connection: Connection) -> Job | None:
+            return store.claim(connection, ["tests.telling"], [], works.clock.now_ms())
+
+        job = await works.db.write(claim)
+        assert job is not None
+        advance = partial(store.advance, job=job, portion=Portion(1), now_ms=works.clock.now_ms())
+        assert (await works.db.write(advance)).position == 1
+        with pytest.raises(store.NotOurs):
+            await works.db.write(advance)
+        assert (await works.job(works.acme, job.id)).succeeded == 1
 
 
 class TestStopping:

@@ -1,5 +1,6 @@
 """Keys made from their texts or hashes, at once or in the background, through the outermost door."""
 
+import asyncio
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -222,6 +223,16 @@ class TestCreateKeys:
             assert error["type"].endswith("data/key_already_exists")
             assert "position 1" in error["detail"]
         assert await acme.data("apis.listKeys", {"apiId": api_id}) == []
+
+    async def test_of_two_requests_with_the_same_hashes_one_makes_them_all(
+        self, acme: Client, api_id: str
+    ) -> None:
+        keys = [by_hash(f"k{n}", apiId=api_id) for n in range(20)]
+        answers = await asyncio.gather(
+            acme.post("migrations.createKeys", keys), acme.post("migrations.createKeys", keys[::-1])
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        assert len(await acme.data("apis.listKeys", {"apiId": api_id})) == 20
 
     async def test_permission_comes_before_existence_for_every_api(
         self, house: House, acme: Client, api_id: str

@@ -72,17 +72,14 @@ def _weighed(connection: Connection, api: Api, rows: Sequence[Row], first: int) 
     holders = store.holders(connection, offered)
     numbers: dict[bytes, int] = {}
     for number, row in enumerate(rows, first):
-        match row:
-            case Flaw():
-                yield Result(number, row.line, Outcome.FAILED, None, row.field, row.detail)
-            case Passed():
-                yield Result(number, row.line, Outcome.PASSED, None, None, row.detail)
-            case Offered():
-                before = numbers.setdefault(row.key.digest, number)
-                if before == number:
-                    yield _judged(api, row, holders.get(row.key.digest), number)
-                else:
-                    yield _refused(row, number, f"It is the key of row {before} again.")
+        if isinstance(row, Flaw):
+            yield Result(number, row.line, Outcome.FAILED, None, row.field, row.detail)
+        elif isinstance(row, Passed):
+            yield Result(number, row.line, Outcome.PASSED, None, None, row.detail)
+        elif (before := numbers.setdefault(row.key.digest, number)) != number:
+            yield _refused(row, number, f"It is the key of row {before} again.")
+        else:
+            yield _judged(api, row, holders.get(row.key.digest), number)
 
 
 def _judged(api: Api, row: Offered, holder: store.Holder | None, number: int) -> Result:
