@@ -145,3 +145,13 @@ def test_the_keys_of_a_tag_are_those_of_the_workspace_and_no_more_than_asked_for
     assert store.keys_tagged("ws_1", "eu", 10, WITHIN_S) == ["key_1", "key_2"]
     assert store.keys_tagged("ws_1", "eu", 1, WITHIN_S) == ["key_1"]
     assert store.keys_tagged("ws_2", "web", 10, WITHIN_S) == []
+
+
+def test_one_workspace_is_pruned_by_itself_in_whole_hours(store: AnalyticsStore) -> None:
+    moments = (NOW_MS - 1, NOW_MS, NOW_MS + HOUR_MS)
+    for workspace_id in ("ws_1", "ws_2"):
+        events = [verification(moment, Subject(workspace_id=workspace_id)) for moment in moments]
+        store.ingest(_batch(f"b_{workspace_id}", *events, limits=tuple(limit(moment) for moment in moments)))
+    store.prune(NOW_MS + 5, "ws_1")
+    assert store.usage("ws_1", 0, 2 * NOW_MS, WITHIN_S) == Usage(2, 4)  # the limits of both were one's
+    assert store.usage("ws_2", 0, 2 * NOW_MS, WITHIN_S) == Usage(3, 0)

@@ -112,6 +112,7 @@ async def opened(
             settings, db, clock, ledger, holds, refills, analytics=analytics, last_use=last_use, vault=vault
         )
         await platform.workspaces.ensure_operator()
+        await platform.services.workspace_limits.load()
         if at_work:
             platform.runner.start()
             stack.push_async_callback(platform.runner.stop)
@@ -172,7 +173,7 @@ def _assemble(
         overrides=Overrides(db, clock, invalidations, namespaces),
         namespaces=Administration(db, clock, invalidations, namespaces, counters),
         audit_log=AuditLog(db, clock, audit_retention_days),
-        workspace_limits=WorkspaceLimits(db, clock, invalidations),
+        workspace_limits=WorkspaceLimits(db, clock, invalidations, analytics),
         operations=Operations(recorded_by(analytics), clock, invalidations),
         callers=Callers(callers, counters, clock, analytics.uses),
         verifier=verifier,

@@ -441,6 +441,29 @@ class TestUrns:
         await narrow.data("keys.updateKey", {"keyId": one, "name": "mine"})
         await narrow.error("keys.updateKey", {"keyId": two, "name": "mine"}, 403)
         await narrow.error("keys.createKey", {"apiId": api_id}, 404)
+        both = await house.root_key(
+            ws,
+            f"unkey:v1:{ws}:keyspaces/*/keys/{one}#update_key",
+            f"unkey:v1:{ws}:rbac/permissions/*#write",
+        )
+        await both.data("keys.addPermissions", {"keyId": one, "permissions": ["a"]})
+        await both.error("keys.addPermissions", {"keyId": two, "permissions": ["a"]}, 403)
+
+    async def test_a_urn_may_name_a_single_override(self, house: House, acme: Client) -> None:
+        ws = await workspace_id(house)
+        await acme.data(
+            "ratelimit.limit", {"namespace": "n", "identifier": "i", "limit": 9, "duration": 1000}
+        )
+        one, two = [
+            {"namespace": "n", "identifier": each, "limit": 1, "duration": 1000} for each in ("one", "two")
+        ]
+        made = (await acme.data("ratelimit.setOverride", one))["overrideId"]
+        await acme.data("ratelimit.setOverride", two)
+        narrow = await house.root_key(
+            ws, f"unkey:v1:{ws}:ratelimits/namespaces/*/overrides/{made}#read_override"
+        )
+        await narrow.data("ratelimit.getOverride", {"namespace": "n", "identifier": "one"})
+        await narrow.error("ratelimit.getOverride", {"namespace": "n", "identifier": "two"}, 404)
 
     async def test_a_urn_may_let_verify_a_single_key(self, house: House, acme: Client, api_id: str) -> None:
         ws = await workspace_id(house)

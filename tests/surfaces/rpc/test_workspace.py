@@ -191,6 +191,46 @@ class TestOperationsPerMonth:
         await acme.error("ratelimit.limit", ASKED, 429)
 
 
+@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+class TestLogsRetention:
+    """Events of a workspace that are older than it may keep them are neither asked for nor kept."""
+
+    async def _used(self, client: Client) -> int:
+        usage = await client.data("workspace.getUsage", {})
+        return int(usage["totals"]["api"]["ratelimits"])
+
+    async def test_a_shorter_reach_holds_at_once_for_its_workspace_alone(
+        self, house: House, acme: Client
+    ) -> None:
+        other = await house.tenant("other")
+        for client in (acme, other):
+            await client.data("ratelimit.limit", ASKED)
+        house.clock.advance(2 * DAY_MS)
+        await acme.data("ratelimit.limit", ASKED)
+        assert await self._used(acme) == 2
+        await acme.data("workspace.updateLimits", {"logsRetentionDaysMax": 1})
+        assert (await self._used(acme), await self._used(other)) == (1, 1)
+        query = "SELECT count() AS n FROM ratelimits_v1"
+        (counted,) = await acme.data("analytics.getRatelimits", {"query": query})
+        assert counted["n"] == 1
+
+    async def test_it_is_known_again_after_a_start(self, house: House, acme: Client) -> None:
+        await acme.data("workspace.updateLimits", {"logsRetentionDaysMax": 1})
+        await acme.data("ratelimit.limit", ASKED)
+        house.clock.advance(2 * DAY_MS)
+        limits = house.platform.services.workspace_limits
+        workspace = (await house.platform.workspaces.all())[0]
+        limits.analytics.keep(workspace.id, None)
+        assert await self._used(acme) == 1
+        await limits.load()
+        assert await self._used(acme) == 0
+
+    async def test_a_longer_one_than_the_servers_changes_nothing(self, acme: Client) -> None:
+        await acme.data("workspace.updateLimits", {"logsRetentionDaysMax": 36_500})
+        await acme.data("ratelimit.limit", ASKED)
+        assert await self._used(acme) == 1
+
+
 class TestUsage:
     async def test_operations_of_the_month_are_counted(self, house: House, acme: Client, api_id: str) -> None:
         other = await house.tenant("other")

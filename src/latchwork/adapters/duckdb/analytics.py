@@ -22,6 +22,7 @@ from latchwork.domains.analytics import (
     VerificationsQuestion,
 )
 from latchwork.domains.analytics.records import OUTCOMES
+from latchwork.domains.analytics.rules import HOUR_MS
 from latchwork.domains.analytics.sql.tree import Question
 
 if TYPE_CHECKING:
@@ -93,9 +94,21 @@ class DuckDbAnalytics:
         """Forget the names of all batches that cannot come again."""
         self._live().execute("DELETE FROM batches WHERE name NOT IN (SELECT unnest(?))", [list(waiting)])
 
-    def prune(self, before_ms: int) -> None:
-        """Delete what is older, and the tags that nothing carries any more; counts by hour stay for three years."""
+    def prune(self, before_ms: int, workspace_id: str | None = None) -> None:
+        """Delete what is older, and the tags that nothing carries any more; counts by hour stay for three years.
+
+        Of one workspace by itself the counts go too, and whole hours only, so that both say the same.
+        """
         connection = self._live()
+        if workspace_id is not None:
+            before_ms -= before_ms % HOUR_MS
+            mine = "space IN (SELECT number FROM spaces WHERE workspace_id = ?)"
+            for table in ("verifications", "limits", "hours"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE time < ? AND {mine}",  # noqa: S608
+                    [before_ms, workspace_id],
+                )
+            return
         for table in ("verifications", "limits"):
             connection.execute(f"DELETE FROM {table} WHERE time < ?", [before_ms])  # noqa: S608
         connection.execute(

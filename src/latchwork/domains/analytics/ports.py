@@ -38,8 +38,8 @@ class AnalyticsStore(Protocol):
         """Forget the names of the batches that were stored, but for those in `waiting`: the others never come again."""
         ...
 
-    def prune(self, before_ms: int) -> None:
-        """Delete events older than that."""
+    def prune(self, before_ms: int, workspace_id: str | None = None) -> None:
+        """Delete events older than that: all, or one workspace's together with what was counted of them."""
         ...
 
     def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:

@@ -58,6 +58,7 @@ class Analytics:
         self._spool = spool
         self._clock = clock
         self._retention_ms = retention_days * _DAY_MS
+        self._shorter_ms: dict[str, int] = {}  # by workspace
         self._quotas = Quotas(queries_per_hour)
         self._pruned_ms = 0
         self._open = False
@@ -129,7 +130,7 @@ class Analytics:
     async def get_series(self, question: series.SeriesQuestion) -> series.Series:
         """Count an identity's verifications over time; raises what `get_verifications` does, and
         `RangeExceedsRetention`."""
-        asked = series.counted(question, self._retention_ms)
+        asked = series.counted(question, self._kept_ms(question.workspace_id))
         return series.series_of(question, asked, await self.get_verifications(asked))
 
     async def usage(self, workspace_id: str, start_ms: int, end_ms: int) -> Usage:
@@ -155,7 +156,7 @@ class Analytics:
         now_ms = self._clock.now_ms()
         self._quotas.count(workspace_id, now_ms)
         allowed = None if spaces is None else tuple(spaces)
-        fence = Fence(family, workspace_id, allowed, now_ms - self._retention_ms, now_ms)
+        fence = Fence(family, workspace_id, allowed, now_ms - self._kept_ms(workspace_id), now_ms)
         async with self._quotas.turn(workspace_id):
             question = await self._run(self._readers, lambda: _read(text, fence))
             await self.flush()
@@ -172,6 +173,16 @@ class Analytics:
         found = await self._run(self._askers, lambda: store.keys_tagged(workspace_id, tag, most, _QUERY_S))
         rules.check_keys(found)
         return found
+
+    def keep(self, workspace_id: str, days: int | None) -> None:
+        """Keep a workspace's events no longer than so many days; `None` for as long as all others."""
+        self._shorter_ms.pop(workspace_id, None)
+        if days is not None:
+            self._shorter_ms[workspace_id] = days * _DAY_MS
+            self._pruned_ms = 0
+
+    def _kept_ms(self, workspace_id: str) -> int:
+        return min(self._retention_ms, self._shorter_ms.get(workspace_id, self._retention_ms))
 
     def health(self) -> Health:
         """How it fares."""
@@ -244,6 +255,8 @@ class Analytics:
         spool.settle()
         store.forget(spool.waiting)
         store.prune(now_ms - self._retention_ms)
+        for workspace_id, kept_ms in list(self._shorter_ms.items()):
+            store.prune(now_ms - kept_ms, workspace_id)
         self._pruned_ms = now_ms
 
     def _close(self) -> None:

@@ -37,7 +37,7 @@ class Reservations:
             return key, next(iter(live), None)
 
         key, identity_id = await self.db.read(question)
-        who.must("api", key.api_id or "*", "verify_key")
+        who.must("api", key.api_id or "*", "verify_key", key.id)
         return await self.holds.reserve(who, key.id, amount, ttl_ms, with_id=identity_id)
 
     @uninterrupted

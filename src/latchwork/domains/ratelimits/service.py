@@ -59,7 +59,7 @@ class Overrides:
         """The override that holds for `identifier`; `OverrideNotFound` also for want of permission."""
         known = await self.namespaces.live(who.workspace_id, namespace)
         found = known.overrides.find(identifier, self.clock.now_ms())
-        if found is None or not who.may("ratelimit", known.namespace.id, "read_override"):
+        if found is None or not who.may("ratelimit", known.namespace.id, "read_override", found.id):
             raise OverrideNotFound
         return found
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 
 from latchwork.domains import audit
+from latchwork.domains.analytics import Analytics
 from latchwork.domains.workspaces import store
 from latchwork.domains.workspaces.records import Quotas
 from latchwork.kernel.clock import Clock
@@ -21,6 +22,12 @@ class WorkspaceLimits:
     db: Database
     clock: Clock
     invalidations: Invalidations
+    analytics: Analytics
+
+    async def load(self) -> None:
+        """Tell analytics how long to keep whose events."""
+        for workspace_id, days in (await self.db.read(store.retentions)).items():
+            self.analytics.keep(workspace_id, days)
 
     async def get(self, who: Principal) -> Quotas:
         """The workspace's quotas."""
@@ -46,6 +53,7 @@ class WorkspaceLimits:
 
         after = await self.db.write(unit)
         self.invalidations.announce(("quotas", who.workspace_id))
+        self.analytics.keep(who.workspace_id, after.logs_retention_days)
         return after
 
 

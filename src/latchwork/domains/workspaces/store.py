@@ -45,6 +45,12 @@ def quotas(connection: Connection, workspace_id: str) -> Quotas:
     )
 
 
+def retentions(connection: Connection) -> dict[str, int]:
+    """How many days analytics may reach back, of every workspace where that is bounded."""
+    bounded = select(workspaces).where(workspaces.c.logs_retention_days.is_not(None))
+    return {row.id: row.logs_retention_days for row in connection.execute(bounded)}
+
+
 def set_quotas(connection: Connection, workspace_id: str, wanted: Quotas) -> None:
     """Replace the workspace's quotas."""
     values = {
