@@ -78,7 +78,7 @@ def encryption() -> EncryptionSettings:
 
 
 @pytest.fixture
-def analytics() -> AnalyticsSettings:
+def analytics_settings() -> AnalyticsSettings:
     """How analytics are kept: as usual, where nobody says otherwise."""
     return AnalyticsSettings()
 
@@ -89,12 +89,16 @@ async def house(
     tmp_path: Path,
     clock: ManualClock,
     encryption: EncryptionSettings,
-    analytics: AnalyticsSettings,
+    analytics_settings: AnalyticsSettings,
 ) -> AsyncIterator[House]:
     url = None if request.param == "sqlite" else Secret(request.getfixturevalue("postgres_url"))
     (tmp_path / "spool").mkdir()
     settings = Settings(
-        data_dir=tmp_path, database_url=url, test_clock=True, encryption=encryption, analytics=analytics
+        data_dir=tmp_path,
+        database_url=url,
+        test_clock=True,
+        encryption=encryption,
+        analytics=analytics_settings,
     )
     async with opened(settings, clock) as platform:
         surfaces = surfaces_of(platform)

@@ -277,3 +277,80 @@ class TestReading:
         await read(acme)
         workspace = (await house.platform.workspaces.all())[0]
         assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+
+
+class TestWhatChanged:
+    """Rows of updates say what was before and after; of metadata, which may be about people, only that it changed."""
+
+    async def _meta(self, acme: Client, event: str) -> dict[str, Any]:
+        (row, *_) = await read(acme, events=[event])
+        meta: dict[str, Any] = row["resources"][0].get("meta", {})
+        return meta
+
+    async def test_of_a_key(self, acme: Client, api_id: str) -> None:
+        key_id = (await acme.data("keys.createKey", {"apiId": api_id, "name": "a"}))["keyId"]
+        secret = {"email": "jane@example.com"}
+        change = {"name": "b", "enabled": False, "meta": secret, "expires": START_MS + 5}
+        await acme.data("keys.updateKey", {"keyId": key_id} | change)
+        assert await self._meta(acme, "key.update") == {
+            "before": {"name": "a", "enabled": True, "expires": None},
+            "after": {"name": "b", "enabled": False, "expires": START_MS + 5},
+            "meta": "changed",
+        }
+        assert "jane@example.com" not in str(await read(acme))
+        await acme.data("keys.updateKey", {"keyId": key_id, "credits": {"remaining": 5}})
+        assert (await self._meta(acme, "key.update"))["credits"] == {"remaining": 5}
+        await acme.data("keys.updateCredits", {"keyId": key_id, "operation": "increment", "value": 2})
+        assert (await self._meta(acme, "key.update")) == {"credits": {"remaining": 7}}
+        await acme.data("keys.updateCredits", {"keyId": key_id, "operation": "set", "value": None})
+        assert (await self._meta(acme, "key.update")) == {"credits": {"remaining": None}}
+
+    async def test_of_an_api(self, acme: Client, api_id: str) -> None:
+        change = {"name": "billing", "ipWhitelist": ["192.0.2.7"], "analytics": "full"}
+        await acme.data("apis.updateApi", {"apiId": api_id} | change)
+        assert await self._meta(acme, "api.update") == {
+            "before": {"name": "payments", "ipWhitelist": []},
+            "after": {"name": "billing", "ipWhitelist": ["192.0.2.7"]},
+        }
+
+    async def test_of_an_override(self, acme: Client) -> None:
+        await acme.data(
+            "ratelimit.limit", {"namespace": "n", "identifier": "i", "limit": 1, "duration": 1000}
+        )
+        name = {"namespace": "n", "identifier": "vip"}
+        await acme.data("ratelimit.setOverride", name | {"limit": 1, "duration": 1000})
+        more = {"limit": 2, "duration": 1000, "reason": "asked"}
+        await acme.data("ratelimit.setOverride", name | more)
+        await acme.data("ratelimit.deleteOverride", name)
+        (newest,) = await read(acme, events=["ratelimit.delete_override"])
+        assert newest["resources"][1]["meta"] == {"before": more}
+        told = [row["resources"][1]["meta"] for row in await read(acme, events=["ratelimit.set_override"])]
+        first = {"limit": 1, "duration": 1000}
+        assert told == [{"before": first, "after": more}, {"after": first}]
+
+    async def test_of_an_identity(self, acme: Client) -> None:
+        await acme.data("identities.createIdentity", {"externalId": "user_1"})
+        rule = {"name": "requests", "limit": 5, "duration": 1000, "autoApply": True}
+        change = {"identity": "user_1", "meta": {"plan": "pro"}, "ratelimits": [rule]}
+        await acme.data("identities.updateIdentity", change)
+        assert await self._meta(acme, "identity.update") == {"meta": "changed"}
+        (row,) = await read(acme, events=["ratelimit.create"])
+        assert row["resources"][1]["meta"] == {"limit": 5, "duration": 1000}
+        await acme.data("identities.updateCredits", {"identity": "user_1", "operation": "set", "value": 9})
+        assert await self._meta(acme, "identity.update") == {"credits": {"remaining": 9}}
+
+    async def test_of_a_permission_a_role_and_a_portal(self, acme: Client, api_id: str) -> None:
+        await acme.data("permissions.createPermission", {"name": "a", "slug": "a"})
+        await acme.data("permissions.updatePermission", {"permission": "a", "slug": "b"})
+        expected: dict[str, Any] = {"before": {"slug": "a"}, "after": {"slug": "b"}}
+        assert await self._meta(acme, "permission.update") == expected
+        await acme.data("permissions.createRole", {"name": "a"})
+        await acme.data("permissions.updateRole", {"role": "a", "description": "x"})
+        expected = {"before": {"description": None}, "after": {"description": "x"}}
+        assert await self._meta(acme, "role.update") == expected
+        keyspace = (await acme.data("apis.getApi", {"apiId": api_id}))["keyspaceId"]
+        portal = {"slug": "keys", "displayName": "Keys", "keyspaceId": keyspace}
+        made = await acme.data("portal.createPortal", portal)
+        await acme.data("portal.updatePortal", {"portal": made["portalId"], "displayName": "Yours"})
+        meta = await self._meta(acme, "portal.update")
+        assert (meta["before"], meta["after"]) == ({"displayName": "Keys"}, {"displayName": "Yours"})

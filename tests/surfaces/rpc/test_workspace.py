@@ -280,7 +280,7 @@ class TestUsage:
 @pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 class TestWithoutAnalytics:
     @pytest.fixture
-    def analytics(self) -> AnalyticsSettings:
+    def analytics_settings(self) -> AnalyticsSettings:
         return AnalyticsSettings(enabled=False)
 
     async def test_usage_cannot_be_told(self, acme: Client) -> None:

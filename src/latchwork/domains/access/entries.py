@@ -1,22 +1,34 @@
 """What the audit log says of changes of access."""
 
-from latchwork.domains.audit import Entry, Resource
+from dataclasses import replace
+from typing import Any
+
+from latchwork.domains.audit import Entry, Resource, difference
 from latchwork.domains.keys import Key
 from latchwork.domains.permissions import Permission, Role
 
 _DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}
 
 
-def of_permission(verb: str, permission: Permission) -> Entry:
-    """A permission was created, updated or deleted."""
-    return Entry(
-        f"permission.{verb}", f"{_DONE[verb]} permission {permission.slug}", (_permission(permission),)
-    )
+def of_permission(verb: str, permission: Permission, before: Permission | None = None) -> Entry:
+    """A permission was created, updated or deleted; `before` is what it was before an update."""
+    resource = replace(_permission(permission), meta=_told(before, permission))
+    return Entry(f"permission.{verb}", f"{_DONE[verb]} permission {permission.slug}", (resource,))
 
 
-def of_role(verb: str, role: Role) -> Entry:
-    """A role was created, updated or deleted."""
-    return Entry(f"role.{verb}", f"{_DONE[verb]} role {role.name}", (_role(role),))
+def of_role(verb: str, role: Role, before: Role | None = None) -> Entry:
+    """A role was created, updated or deleted; `before` is what it was before an update."""
+    resource = replace(_role(role), meta=_told(before, role))
+    return Entry(f"role.{verb}", f"{_DONE[verb]} role {role.name}", (resource,))
+
+
+def _told(before: Permission | Role | None, after: Permission | Role) -> dict[str, Any]:
+    return {} if before is None else difference(_facts(before), _facts(after))
+
+
+def _facts(thing: Permission | Role) -> dict[str, Any]:
+    slug = {"slug": thing.slug} if isinstance(thing, Permission) else {}
+    return {"name": thing.name, "description": thing.description} | slug
 
 
 def role_given(role: Role, permission: Permission) -> Entry:

@@ -78,7 +78,7 @@ class Permissions:
             if permission == stored:
                 return stored, ()
             permissions_store.change_permission(connection, who.workspace_id, permission)
-            _record(connection, who, now_ms, "update", permission)
+            _record(connection, who, now_ms, "update", permission, stored)
             if permission.slug == stored.slug:
                 return permission, ()
             holders = store.holders_of_permission(connection, permission.id)
@@ -153,7 +153,14 @@ def _find(connection: Connection, who: Principal, name: str, action: str) -> Per
     return found
 
 
-def _record(connection: Connection, who: Principal, now_ms: int, verb: str, permission: Permission) -> None:
-    audit.record(connection, who, now_ms, entries.of_permission(verb, permission))
+def _record(
+    connection: Connection,
+    who: Principal,
+    now_ms: int,
+    verb: str,
+    permission: Permission,
+    before: Permission | None = None,
+) -> None:
+    audit.record(connection, who, now_ms, entries.of_permission(verb, permission, before))
     event = f"permission.{verb}d"
     tell(connection, Event.now(who.workspace_id, event, now_ms, permission_id=permission.id))

@@ -77,7 +77,7 @@ class Roles:
             if role == stored:
                 return stored, ()
             permissions_store.change_role(connection, who.workspace_id, role)
-            _record(connection, who, now_ms, "updated", role, [entries.of_role("update", role)])
+            _record(connection, who, now_ms, "updated", role, [entries.of_role("update", role, stored)])
             if role.name == stored.name:
                 return role, ()
             return role, tags(who.workspace_id, store.holders_of_role(connection, role.id))

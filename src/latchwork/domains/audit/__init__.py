@@ -17,6 +17,7 @@ from latchwork.domains.audit.records import (
     Row,
     Seal,
 )
+from latchwork.domains.audit.rules import difference
 from latchwork.domains.audit.service import AuditLog
 from latchwork.domains.audit.store import first_break, record
 
@@ -34,6 +35,7 @@ __all__ = [
     "Row",
     "Seal",
     "Seals",
+    "difference",
     "first_break",
     "record",
 ]

@@ -9,6 +9,9 @@ import msgspec
 GENESIS = bytes(32)
 """The digest before the first row of a workspace."""
 
+_NOT_TOLD = frozenset({"meta"})
+"""What may be about people: the log cannot forget, so it says only that it was changed."""
+
 _COVERED = (
     "workspace_id",
     "seq",
@@ -28,3 +31,24 @@ def link(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous digest and the row's canonical JSON."""
     content = msgspec.json.encode([row[name] for name in _COVERED], order="sorted")
     return hashlib.sha256(previous + content).digest()
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What `after` says differently, as `before` and `after` it, by names as the API spells them.
+
+    `before` has every member of `after`; of metadata it is told only that it is another.
+    """
+    changed = [name for name in after if after[name] != before[name]]
+    told = [name for name in changed if name not in _NOT_TOLD]
+    said: dict[str, Any] = {}
+    if told:
+        said = {
+            "before": {_spelled(name): before[name] for name in told},
+            "after": {_spelled(name): after[name] for name in told},
+        }
+    return said | {name: "changed" for name in changed if name in _NOT_TOLD}
+
+
+def _spelled(name: str) -> str:
+    first, *others = name.removesuffix("_ms").removesuffix("_at").split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -9,7 +9,7 @@ from latchwork.domains.credits.faults import HoldNotFound, TooFewCredits
 from latchwork.domains.credits.holds import Holds
 from latchwork.domains.credits.journal import Commit
 from latchwork.domains.credits.ledger import Ledger
-from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Reservation, Settlement
+from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Reservation, Settlement, facts_of
 from latchwork.domains.credits.refills import Refills
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "Reservation",
     "Settlement",
     "TooFewCredits",
+    "facts_of",
 ]

@@ -1,7 +1,7 @@
 """Balances, refills, holds, and what may be asked of them."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -30,6 +30,14 @@ class Balance:
     remaining: int
     refill: Refill | None = None
     refilled_ms: int | None = None
+
+
+def facts_of(balance: Balance | None) -> dict[str, Any]:
+    """A balance as the audit log tells it; `None` is unlimited."""
+    if balance is None:
+        return {"remaining": None}
+    refill = {} if balance.refill is None else {"refill": asdict(balance.refill)}
+    return {"remaining": balance.remaining} | refill
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from latchwork.domains import audit
-from latchwork.domains.credits import Balance, Change, Ledger
+from latchwork.domains.credits import Balance, Change, Ledger, facts_of
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
@@ -42,7 +42,7 @@ class Allowances:
                 after = credits_store.rewrite(
                     connection, who.workspace_id, identity_id, unfolded, change, now_ms
                 )
-                _record(connection, who, identity, now_ms)
+                _record(connection, who, identity, after, now_ms)
                 return identity.credits, after
 
             before, after = await self.db.write(unit)
@@ -59,8 +59,10 @@ def _find(connection: Connection, who: Principal, name: str) -> Identity:
     return found
 
 
-def _record(connection: Connection, who: Principal, identity: Identity, now_ms: int) -> None:
-    subject = audit.Resource("identity", identity.id, identity.external_id)
+def _record(
+    connection: Connection, who: Principal, identity: Identity, after: Balance | None, now_ms: int
+) -> None:
+    subject = audit.Resource("identity", identity.id, identity.external_id, {"credits": facts_of(after)})
     entry = audit.Entry(
         "identity.update", f"Changed the credits of identity {identity.external_id}", (subject,)
     )

@@ -14,7 +14,7 @@ from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
 from latchwork.domains.identities.records import Identity, IdentityChange
-from latchwork.domains.ratelimits import LimitRule
+from latchwork.domains.ratelimits import LimitRule, limit_facts
 from latchwork.domains.ratelimits.store import Changes, set_rules
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
@@ -113,7 +113,7 @@ class Identities:
             stored = _find(connection, who, name, action)
             meta = {} if isinstance(change.meta, UnsetType) else {"meta": change.meta}
             store.change(connection, stored.id, meta, now_ms)
-            entries = [_entry("update", stored)]
+            entries = [_entry("update", stored, audit.difference({"meta": stored.meta}, meta))]
             if not isinstance(change.limits, UnsetType):
                 changes = set_rules(connection, who.workspace_id, stored.id, change.limits, now_ms)
                 entries += _limits_changed(stored, changes)
@@ -167,9 +167,10 @@ def _find(connection: Connection, who: Principal, name: str, action: str) -> Ide
     return found
 
 
-def _entry(verb: str, identity: Identity) -> audit.Entry:
+def _entry(verb: str, identity: Identity, said: dict[str, Any] | None = None) -> audit.Entry:
     display = f"{verb.capitalize()}d identity {identity.external_id}"
-    return audit.Entry(f"identity.{verb}", display, (_resource(identity),))
+    resource = audit.Resource("identity", identity.id, identity.external_id, said or {})
+    return audit.Entry(f"identity.{verb}", display, (resource,))
 
 
 def _limits_changed(identity: Identity, changes: Changes) -> list[audit.Entry]:
@@ -178,7 +179,7 @@ def _limits_changed(identity: Identity, changes: Changes) -> list[audit.Entry]:
         audit.Entry(
             f"ratelimit.{verb}",
             f"{verb.capitalize()}d limit {rule.name} of identity {identity.external_id}",
-            (_resource(identity), audit.Resource("ratelimit", rule.id, rule.name)),
+            (_resource(identity), audit.Resource("ratelimit", rule.id, rule.name, limit_facts(rule))),
         )
         for verb, rules in done.items()
         for rule in rules

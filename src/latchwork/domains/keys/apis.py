@@ -1,6 +1,6 @@
 """The verbs of APIs."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from msgspec import UNSET
@@ -18,6 +18,8 @@ from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
+
+_NO_FACTS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Apis:
             if not values:
                 return api
             store.update_api(connection, api, values, now_ms)
-            _record(connection, who, now_ms, "updated", api)
+            _record(connection, who, now_ms, "updated", api, audit.difference(_facts(api), values))
             return _find(connection, who, api_id)
 
         api = await self.db.write(unit)
@@ -137,10 +139,20 @@ def _columns(change: ApiChange) -> dict[str, Any]:
     return set_
 
 
-def _record(connection: Connection, who: Principal, now_ms: int, done: str, api: Api) -> None:
+def _facts(api: Api) -> dict[str, Any]:
+    return asdict(api) | {"ip_whitelist": list(api.ip_whitelist)}
+
+
+def _record(
+    connection: Connection,
+    who: Principal,
+    now_ms: int,
+    done: str,
+    api: Api,
+    meta: dict[str, Any] = _NO_FACTS,
+) -> None:
     verb = done.removesuffix("d")
-    entry = audit.Entry(
-        f"api.{verb}", f"{done.capitalize()} API {api.name}", (audit.Resource("api", api.id, api.name),)
-    )
+    resource = audit.Resource("api", api.id, api.name, meta)
+    entry = audit.Entry(f"api.{verb}", f"{done.capitalize()} API {api.name}", (resource,))
     audit.record(connection, who, now_ms, entry)
     tell(connection, Event.now(who.workspace_id, f"api.{done}", now_ms, api_id=api.id))

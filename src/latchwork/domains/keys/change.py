@@ -7,12 +7,13 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from latchwork.domains import audit
-from latchwork.domains.credits import Change
+from latchwork.domains.credits import Balance, Change, facts_of
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store as identities_store
 from latchwork.domains.keys import issue, store
 from latchwork.domains.keys.records import CreditsChange, Key, KeyChange
 from latchwork.domains.keys.rules import networks
+from latchwork.domains.ratelimits import limit_facts
 from latchwork.domains.ratelimits.store import Changes, set_rules
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
@@ -31,11 +32,14 @@ def apply(
     connection: Connection, who: Principal, key: Key, change: KeyChange, unfolded: int, now_ms: int
 ) -> None:
     """Write what `change` names; `unfolded` comes from the ledger, which is holding the key's spends."""
-    store.update_key(connection, key.id, _columns(connection, who, change, now_ms), now_ms)
+    columns = _columns(connection, who, change, now_ms)
+    store.update_key(connection, key.id, columns, now_ms)
+    said = audit.difference(_facts(key), columns)
     if not isinstance(change.credits, UnsetType):
         wanted = _credits(change.credits)
-        credits_store.rewrite(connection, key.workspace_id, key.id, unfolded, wanted, now_ms)
-    entries = [_updated(key)]
+        balance = credits_store.rewrite(connection, key.workspace_id, key.id, unfolded, wanted, now_ms)
+        said["credits"] = facts_of(balance)
+    entries = [_updated(key, said)]
     if not isinstance(change.limits, UnsetType):
         changes = set_rules(connection, key.workspace_id, key.id, change.limits, now_ms)
         entries += _limits_changed(key, changes)
@@ -47,9 +51,11 @@ def apply(
     tell(connection, Event.now(key.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id))
 
 
-def record_update(connection: Connection, who: Principal, key: Key, now_ms: int) -> None:
-    """The audit row and the event of an update."""
-    audit.record(connection, who, now_ms, _updated(key))
+def record_credits(
+    connection: Connection, who: Principal, key: Key, balance: Balance | None, now_ms: int
+) -> None:
+    """The audit row and the event of a change of credits."""
+    audit.record(connection, who, now_ms, _updated(key, {"credits": facts_of(balance)}))
     tell(connection, Event.now(key.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id))
 
 
@@ -101,8 +107,21 @@ def _deleted(key: Key, permanent: bool) -> audit.Entry:
     return audit.Entry("key.delete", f"Deleted key {key.id}", (resource,))
 
 
-def _updated(key: Key) -> audit.Entry:
-    return audit.Entry("key.update", f"Updated key {key.id}", (audit.Resource("key", key.id, key.name),))
+def _updated(key: Key, said: dict[str, Any]) -> audit.Entry:
+    resource = audit.Resource("key", key.id, key.name, said)
+    return audit.Entry("key.update", f"Updated key {key.id}", (resource,))
+
+
+def _facts(key: Key) -> dict[str, Any]:
+    """The key under the names of its columns."""
+    return {
+        "name": key.name,
+        "meta": key.meta,
+        "expires_at_ms": key.expires_ms,
+        "enabled": key.enabled,
+        "identity_id": key.identity_id,
+        "ip_whitelist": list(key.ip_whitelist),
+    }
 
 
 def _limits_changed(key: Key, changes: Changes) -> list[audit.Entry]:
@@ -111,7 +130,10 @@ def _limits_changed(key: Key, changes: Changes) -> list[audit.Entry]:
         audit.Entry(
             f"ratelimit.{verb}",
             f"{verb.capitalize()}d limit {rule.name} of key {key.id}",
-            (audit.Resource("key", key.id, key.name), audit.Resource("ratelimit", rule.id, rule.name)),
+            (
+                audit.Resource("key", key.id, key.name),
+                audit.Resource("ratelimit", rule.id, rule.name, limit_facts(rule)),
+            ),
         )
         for verb, rules in done.items()
         for rule in rules

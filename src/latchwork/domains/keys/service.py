@@ -168,7 +168,7 @@ class Keys:
                     connection, key.workspace_id, key_id, unfolded, change, now_ms
                 )
                 store.update_key(connection, key_id, {}, now_ms)
-                changing.record_update(connection, who, key, now_ms)
+                changing.record_credits(connection, who, key, balance, now_ms)
                 return key.digest, balance
 
             digest, balance = await self.db.write(unit)

@@ -92,7 +92,7 @@ class Portals:
             if values.get("enabled") is False or "keyspace_id" in values:
                 store.end_sessions(connection, portal, now_ms)
             changed = visible(who, store.find(connection, who.workspace_id, portal.id), "update_portal")
-            _record(connection, who, now_ms, "updated", changed)
+            _record(connection, who, now_ms, "updated", changed, audit.difference(_facts(portal), values))
             return changed
 
         return await self.db.write(unit)
@@ -140,10 +140,21 @@ def _keyspace(connection: Connection, who: Principal, keyspace_id: str | None) -
     return keyspace_id
 
 
-def _record(connection: Connection, who: Principal, now_ms: int, done: str, portal: Portal) -> None:
+def _facts(portal: Portal) -> dict[str, Any]:
+    return {field.name: getattr(portal, field.name) for field in fields(portal)}
+
+
+def _record(
+    connection: Connection,
+    who: Principal,
+    now_ms: int,
+    done: str,
+    portal: Portal,
+    said: dict[str, Any] | None = None,
+) -> None:
     verb = done.removesuffix("d")
     resources = (
-        audit.Resource("portal", portal.id, portal.display_name, {"slug": portal.slug}),
+        audit.Resource("portal", portal.id, portal.display_name, {"slug": portal.slug} | (said or {})),
         audit.Resource("keyspace", portal.keyspace_id),
     )
     entry = audit.Entry(f"portal.{verb}", f"{done.capitalize()} portal {portal.slug}", resources)

@@ -30,6 +30,7 @@ from latchwork.domains.ratelimits.records import (
     Namespace,
     Override,
     counter_key,
+    limit_facts,
 )
 from latchwork.domains.ratelimits.service import Overrides
 
@@ -59,4 +60,5 @@ __all__ = [
     "OverrideNotFound",
     "Overrides",
     "counter_key",
+    "limit_facts",
 ]

@@ -1,7 +1,7 @@
 """Limits, the checks against them and what a check found."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -81,6 +81,11 @@ class LimitRule(msgspec.Struct, frozen=True, gc=False):
     def check(self, key: str, cost: int = 1) -> LimitCheck:
         """The question whether `cost` may be taken from the counter `key` under this rule."""
         return LimitCheck(key, self.limit, self.duration_ms, cost, self.algorithm, self.burst, self.mode)
+
+
+def limit_facts(limited: "LimitRule | Override") -> dict[str, Any]:
+    """A limit as the audit log tells it."""
+    return {"limit": limited.limit, "duration": limited.duration_ms}
 
 
 @dataclass(frozen=True, slots=True)

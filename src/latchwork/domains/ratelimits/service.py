@@ -1,12 +1,13 @@
 """The verbs of overrides."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from latchwork.domains import audit
 from latchwork.domains.ratelimits import store
 from latchwork.domains.ratelimits.faults import OverrideNotFound
 from latchwork.domains.ratelimits.namespaces import KnownNamespace, Namespaces
-from latchwork.domains.ratelimits.records import Override
+from latchwork.domains.ratelimits.records import Override, limit_facts
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
@@ -47,8 +48,10 @@ class Overrides:
         )
 
         def unit(connection: Connection) -> Override:
+            before = store.find_override(connection, known.namespace.id, identifier)
             stored = store.put_override(connection, who.workspace_id, wanted, now_ms)
-            _record(connection, who, now_ms, "set", known, stored)
+            said = {"before": _facts(before)} if before is not None else {}
+            _record(connection, who, now_ms, "set", known, stored, said=said | {"after": _facts(stored)})
             return stored
 
         stored = await self.db.write(unit)
@@ -84,18 +87,30 @@ class Overrides:
             deleted = store.delete_override(connection, known.namespace.id, identifier, now_ms)
             if deleted is None:
                 raise OverrideNotFound
-            _record(connection, who, now_ms, "delete", known, deleted)
+            _record(connection, who, now_ms, "delete", known, deleted, said={"before": _facts(deleted)})
 
         await self.db.write(unit)
         self.invalidations.announce(("namespace", known.namespace.id))
 
 
+def _facts(override: Override) -> dict[str, Any]:
+    more = {"expiresAt": override.expires_at_ms, "reason": override.reason}
+    return limit_facts(override) | {name: value for name, value in more.items() if value is not None}
+
+
 def _record(
-    connection: Connection, who: Principal, now_ms: int, verb: str, known: KnownNamespace, override: Override
+    connection: Connection,
+    who: Principal,
+    now_ms: int,
+    verb: str,
+    known: KnownNamespace,
+    override: Override,
+    *,
+    said: dict[str, Any],
 ) -> None:
     resources = (
         audit.Resource("ratelimitNamespace", known.namespace.id, known.namespace.name),
-        audit.Resource("ratelimitOverride", override.id, override.identifier),
+        audit.Resource("ratelimitOverride", override.id, override.identifier, said),
     )
     display = f"{verb.capitalize()} the override of {override.identifier[:100]}"
     audit.record(connection, who, now_ms, audit.Entry(f"ratelimit.{verb}_override", display, resources))

@@ -248,16 +248,21 @@ def delete_override(
     connection: Connection, namespace_id: str, identifier: str, now_ms: int
 ) -> Override | None:
     """Mark the override of exactly that identifier deleted; the override, or `None`."""
+    found = find_override(connection, namespace_id, identifier)
+    if found is not None:
+        connection.execute(update(overrides).where(overrides.c.id == found.id).values(deleted_at_ms=now_ms))
+    return found
+
+
+def find_override(connection: Connection, namespace_id: str, identifier: str) -> Override | None:
+    """The live override of exactly that identifier."""
     row = connection.execute(
         select(overrides)
         .where(overrides.c.namespace_id == namespace_id)
         .where(overrides.c.identifier == identifier)
         .where(overrides.c.deleted_at_ms.is_(None))
     ).one_or_none()
-    if row is None:
-        return None
-    connection.execute(update(overrides).where(overrides.c.id == row.id).values(deleted_at_ms=now_ms))
-    return _override(row)
+    return None if row is None else _override(row)
 
 
 def _override(row: Row[Any]) -> Override:
