@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from latchwork.domains.migrations.taking import in_portions
 
-MOST = 2_000
+MOST = 500
 
 
 @given(st.lists(st.integers(1, 3 * MOST), max_size=40))

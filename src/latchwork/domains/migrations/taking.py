@@ -20,7 +20,7 @@ from latchwork.kernel.sql.outbox import tell
 
 T = TypeVar("T")
 
-_ROWS = 2_000
+_ROWS = 500
 """About how many rows one unit writes: some tens of milliseconds in which nobody else can write."""
 
 
@@ -33,7 +33,7 @@ class Ids(NamedTuple):
 
 
 def in_portions(items: Iterable[T], weight: Callable[[T], int]) -> Iterator[list[T]]:
-    """`items` in their order, in portions of at least one and about 2,000 rows; `weight` counts an item's."""
+    """`items` in their order, in portions of at least one and about 500 rows; `weight` counts an item's."""
     portion: list[T] = []
     rows = 0
     for item in items:

@@ -205,7 +205,7 @@ async def migrate_keys(call: Request, body: MigrateKeys) -> MigratedKeys:
     """Takes keys over; a hash that any key already has fails by itself, the others go on.
 
     Identities, permissions and roles that are missing are created. Of keys with the same hash the last
-    one is taken. Every 500 keys or so are written together, so a repeated request takes the rest.
+    one is taken. A hundred keys or so are written together, so a repeated request takes the rest.
     """
     wanted = [_record(key, place) for place, key in enumerate(body.keys)]
     done = await call.platform.migrations.take_over(call.who, body.migration_id, body.api_id, wanted)
