@@ -53,6 +53,7 @@ def commands(page: str, marked_only: bool) -> list[Command]:
         ("README.md", True),
         ("docs/tutorial.md", False),
         ("docs/how-to/recoverable-keys.md", True),
+        ("docs/reference/analytics-sql.md", True),
         ("docs/how-to/credits.md", True),
         ("docs/how-to/forward-auth.md", False),
         ("docs/how-to/permissions-and-roles.md", True),
