@@ -59,6 +59,9 @@ class TestPermissionsOfAKey:
         await permission(acme, "unassigned")
         made = await key_with(acme, api_id, permissions=["a", "b"])
         assert await change(acme, "removePermissions", made, "A", "unassigned") == ["b"]
+        known = await permission(acme, "c")
+        assert await change(acme, "addPermissions", made, "c") == ["b", "c"]
+        assert await change(acme, "removePermissions", made, known) == ["b"]
         assert (await verdict(acme, made["key"], permissions="a"))["valid"] is False
         error = await acme.error(
             "keys.removePermissions", {"keyId": made["keyId"], "permissions": ["b", "unknown"]}, 404

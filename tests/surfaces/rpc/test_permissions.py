@@ -186,6 +186,15 @@ class TestRoles:
         assert await become() == []
         assert await acme.data("permissions.getRole", {"role": made}) == {"id": made, "name": "r"}
 
+    async def test_a_role_whose_permissions_are_set_is_named_once(self, acme: Client) -> None:
+        made = await role(acme, "r")
+        for which in ({"role": "R"}, {"role": made}, {"roleId": made}):
+            held = await acme.data("permissions.setRolePermissions", {"permissions": ["a"]} | which)
+            assert [one["slug"] for one in held] == ["a"]
+        for wrong in ({}, {"role": made, "roleId": made}):
+            error = await acme.error("permissions.setRolePermissions", {"permissions": []} | wrong, 400)
+            assert "`role`" in error["detail"] and "`roleId`" in error["detail"]
+
     async def test_only_its_id_names_a_role_whose_permissions_are_set(
         self, house: House, acme: Client
     ) -> None:

@@ -56,7 +56,7 @@ class KeyAccess:
         return await self._change(who, key_id, needs, change, store.permissions_on)
 
     async def remove_permissions(self, who: Principal, key_id: str, slugs: Sequence[str]) -> list[Permission]:
-        """Take permissions; raises `PermissionNotFound` for a slug that there is not."""
+        """Take permissions by their slugs or ids; raises `PermissionNotFound` for one that there is not."""
 
         def change(connection: Connection, key: Key, now_ms: int) -> list[audit.Entry]:
             asked = _permissions(connection, who, slugs)
@@ -126,12 +126,14 @@ def _key(connection: Connection, who: Principal, key_id: str) -> Key:
     return found
 
 
-def _permissions(connection: Connection, who: Principal, slugs: Sequence[str]) -> list[Permission]:
-    found = permissions_store.named(connection, who.workspace_id, {slug.casefold() for slug in slugs})
-    for slug in slugs:
-        if slug.casefold() not in found:
-            raise PermissionNotFound.called(slug)
-    return list(found.values())
+def _permissions(connection: Connection, who: Principal, names: Sequence[str]) -> list[Permission]:
+    found = permissions_store.named(connection, who.workspace_id, {name.casefold() for name in names})
+    ids = [name for name in names if name.casefold() not in found]
+    by_id = permissions_store.identified(connection, who.workspace_id, ids)
+    for name in ids:
+        if name not in by_id:
+            raise PermissionNotFound.called(name)
+    return [*found.values(), *by_id.values()]
 
 
 def _roles(connection: Connection, who: Principal, names: Sequence[str]) -> list[Role]:

@@ -107,15 +107,18 @@ class Roles:
             await sweep(self.db, who.workspace_id)
 
     @uninterrupted
-    async def set_permissions(self, who: Principal, role_id: str, slugs: Sequence[str]) -> Role:
+    async def set_permissions(
+        self, who: Principal, name: str, slugs: Sequence[str], *, by_name: bool = True
+    ) -> Role:
         """Make the permissions called `slugs` those of the role, creating what is missing.
 
-        Needs `create_permission` for new ones. Raises `RoleNotFound`; a name is no id here.
+        Needs `create_permission` for new ones. Raises `RoleNotFound`; `name` is an id or, with `by_name`,
+        a name.
         """
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> tuple[Role, tuple[Tag, ...]]:
-            role = _find(connection, who, role_id, *_SETTING, by_name=False)
+            role = _find(connection, who, name, *_SETTING, by_name=by_name)
             held, made = wanted(connection, who, slugs, now_ms)
             given = _give(connection, who, role, _without(held, role.permissions))
             done = [*made, *given, *_take(connection, role, _without(role.permissions, held))]

@@ -42,6 +42,12 @@ def named(connection: Connection, workspace_id: str, folded: Iterable[str]) -> d
     return {row.slug_folded: _permission(row) for row in connection.execute(question)}
 
 
+def identified(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dict[str, Permission]:
+    """The permissions that exist among `ids`, by id."""
+    question = _live(permissions, workspace_id).where(permissions.c.id.in_(list(ids)))
+    return {row.id: _permission(row) for row in connection.execute(question)}
+
+
 def add_permission(connection: Connection, workspace_id: str, permission: Permission, now_ms: int) -> None:
     """Insert a permission; raises `PermissionAlreadyExists`."""
     row = _permission_row(permission)

@@ -18,7 +18,7 @@ _UPDATE = "(api.*.update_key or api.<apiId>.update_key)"
 
 SomeSlugs = Annotated[
     list[Slug],
-    Meta(min_length=1, max_length=1000, description="Slugs of permissions; an id counts as a slug."),
+    Meta(min_length=1, max_length=1000, description="Slugs of permissions."),
 ]
 SomeRoles = Annotated[
     list[RoleName], Meta(min_length=1, max_length=100, description="Names of roles; an id counts as a name.")
@@ -71,7 +71,7 @@ async def set_permissions(call: Request, body: SetPermissions) -> list[Permissio
 
 
 class RemovePermissions(Body):
-    """Which permissions to take from which key."""
+    """Which permissions, by slug or id, to take from which key."""
 
     key_id: KeyId
     permissions: SomeSlugs

@@ -12,6 +12,7 @@ from latchwork.domains.permissions import (
     RoleChange,
     RoleNotFound,
 )
+from latchwork.kernel.faults import BadRequest
 from latchwork.surfaces.rpc.bodies import Body, Data, Empty
 from latchwork.surfaces.rpc.procedures import Family, Page
 from latchwork.surfaces.rpc.services import Request, Services
@@ -285,12 +286,24 @@ async def delete_role(call: Request, body: DeleteRole) -> Empty:
 
 
 class SetRolePermissions(Body):
-    """What a role is to hold, and nothing else."""
+    """What a role is to hold, and nothing else; exactly one of `role` and `roleId` says which."""
 
-    role_id: Annotated[
-        str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="The role's id.")
-    ]
     permissions: Slugs
+    role: RoleRef | UnsetType = UNSET
+    role_id: (
+        Annotated[
+            str, Meta(min_length=3, max_length=255, pattern=r"^[a-zA-Z0-9_]+$", description="Its id alone.")
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def which(self) -> tuple[str, bool]:
+        """What names the role, and whether that may be its name; raises `BadRequest`."""
+        if isinstance(self.role, UnsetType) == isinstance(self.role_id, UnsetType):
+            raise BadRequest("Give exactly one of `role` (an id or a name) and `roleId`.")
+        if isinstance(self.role_id, UnsetType):
+            return str(self.role), True
+        return self.role_id, False
 
 
 @family.procedure(
@@ -300,9 +313,10 @@ class SetRolePermissions(Body):
     permission="rbac.*.add_permission_to_role and rbac.*.remove_permission_from_role "
     "(and create_permission for new ones)",
     faults=[RoleNotFound],
-    example={"roleId": "role_1234567890", "permissions": ["documents.read"]},
+    example={"role": "editor", "permissions": ["documents.read"]},
 )
 async def set_role_permissions(call: Request, body: SetRolePermissions) -> list[PermissionData]:
     """Replaces the permissions of a role and answers them, sorted by slug; those that are missing are created."""
-    role = await call.platform.roles.set_permissions(call.who, body.role_id, body.permissions)
+    name, by_name = body.which()
+    role = await call.platform.roles.set_permissions(call.who, name, body.permissions, by_name=by_name)
     return [PermissionData.of(permission) for permission in role.permissions]
