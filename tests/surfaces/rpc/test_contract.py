@@ -92,7 +92,6 @@ TOLERANT = {
     "identities.createIdentity",
     "keys.rerollKey",
     "portal.rerollKey",
-    "ratelimit.multiLimit",
     "analytics.getVerifications",
     "analytics.getRatelimits",
 }

@@ -9,7 +9,6 @@ from msgspec import UNSET, UnsetType
 from latchwork.domains import audit
 from latchwork.domains.credits import Balance, Change, facts_of
 from latchwork.domains.credits import store as credits_store
-from latchwork.domains.identities import store as identities_store
 from latchwork.domains.keys import issue, store
 from latchwork.domains.keys.records import CreditsChange, Key, KeyChange
 from latchwork.domains.keys.rules import networks
@@ -81,19 +80,12 @@ def _columns(connection: Connection, who: Principal, change: KeyChange, now_ms: 
         "meta": change.meta,
         "expires_at_ms": change.expires_ms,
         "enabled": change.enabled,
-        "identity_id": _identity(connection, who, change.external_id, now_ms),
     }
+    if not isinstance(change.external_id, UnsetType):
+        values["identity_id"] = issue.identity_of(connection, who, change.external_id, now_ms)
     if not isinstance(change.ip_whitelist, UnsetType):
         values["ip_whitelist"] = list(change.ip_whitelist)
     return {name: value for name, value in values.items() if value is not UNSET}
-
-
-def _identity(
-    connection: Connection, who: Principal, external_id: str | UnsetType | None, now_ms: int
-) -> str | UnsetType | None:
-    if external_id is None or isinstance(external_id, UnsetType):
-        return external_id
-    return identities_store.ensure(connection, who.workspace_id, external_id, now_ms)[0]
 
 
 def _credits(change: CreditsChange | None) -> Change:

@@ -42,7 +42,7 @@ def issue(
         digest=digest_of(text),
         start=start_of(text, prefix),
         name=wanted.name,
-        identity_id=_identity(connection, who, wanted.external_id, now_ms),
+        identity_id=identity_of(connection, who, wanted.external_id, now_ms),
         meta=wanted.meta,
         enabled=wanted.enabled,
         expires_ms=wanted.expires_ms,
@@ -65,7 +65,8 @@ def issue(
     return Minted(key.id, text), key.digest
 
 
-def _identity(connection: Connection, who: Principal, external_id: str | None, now_ms: int) -> str | None:
+def identity_of(connection: Connection, who: Principal, external_id: str | None, now_ms: int) -> str | None:
+    """The id of the identity called `external_id`, which is created and recorded where there is none."""
     if external_id is None:
         return None
     identity_id, created = identities_store.ensure(connection, who.workspace_id, external_id, now_ms)

@@ -21,7 +21,7 @@ from latchwork.domains.ratelimits import (
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.http.hot import HotHandler
-from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, Positive, TolerantBody
+from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, Positive
 from latchwork.surfaces.rpc.procedures import Family, Page, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import Cursor, Duration, Limit, paged
@@ -57,19 +57,6 @@ class LimitIdentifier(Body):
     mode: Annotated[Mode, Meta(description="`shadow` counts and reports, but never refuses.")] = ENFORCE
 
 
-class OneOfMany(TolerantBody):
-    """One of the questions of a `multiLimit`."""
-
-    namespace: NamespaceName
-    identifier: Identifier
-    limit: Positive
-    duration: Annotated[int, Meta(ge=1000, le=LONGEST_MS)]
-    cost: Count = 1
-    algorithm: Algorithm = SLIDING_WINDOW
-    burst: Positive | UnsetType = UNSET
-    mode: Mode = ENFORCE
-
-
 class LimitedData(Data):
     """Whether it may go on. `reset` is the end of the window in milliseconds since the epoch."""
 
@@ -81,7 +68,7 @@ class LimitedData(Data):
     would_exceed: bool | UnsetType = UNSET
 
 
-def record_of(body: LimitIdentifier | OneOfMany) -> LimitRequest:
+def record_of(body: LimitIdentifier) -> LimitRequest:
     """The record of a question."""
     return LimitRequest(
         body.namespace,
@@ -202,7 +189,7 @@ class ManyLimited(Data):
     ],
 )
 async def multi_limit(
-    call: Request, body: Annotated[list[OneOfMany], Meta(min_length=1, max_length=100)]
+    call: Request, body: Annotated[list[LimitIdentifier], Meta(min_length=1, max_length=100)]
 ) -> ManyLimited:
     """Takes every cost or none. Limits of the same identifier count against each other."""
     requests = [_storable(record_of(question)) for question in body]
