@@ -22,7 +22,7 @@ demo: setup ## Play the story: create a key, verify it, run out of credits, hit 
 	@$(BIN)/latchwork demo $(ARGS)
 
 test: setup ## Run every test, with coverage; one part with ARGS="tests/domains -k credits"
-	@bash scripts/services.sh postgresql nginx caddy haproxy
+	@bash scripts/services.sh postgresql redis-server nginx caddy haproxy
 	@bash scripts/test.sh $(ARGS)
 
 check: setup ## Lint, format, types, import contracts, and the lock in step with pyproject.toml

@@ -1,7 +1,7 @@
 """Counters in memory, for one process: every check is an arithmetic on two numbers."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import floor
 
 from latchwork.adapters.memory.shelf import Shelf
@@ -12,6 +12,8 @@ from latchwork.domains.ratelimits import (
     SLIDING_WINDOW,
     TOKEN_BUCKET,
     Algorithm,
+    Counter,
+    Held,
     LimitCheck,
     LimitState,
     moving_window,
@@ -93,6 +95,73 @@ class MemoryCounters:
             self._logs.forget(key, duration_ms)
         if algorithm in (TOKEN_BUCKET, None):
             self._buckets.forget(key, duration_ms)
+
+    def see(self, check: LimitCheck, seen: Sequence[int], now_ms: int) -> None:
+        """See `LocalCounters`; of a log's takings that are new to it, it assumes the latest moment."""
+        key, duration_ms = check.key, check.duration_ms
+        if check.algorithm == SLIDING_WINDOW:
+            windows = self._windows.get(duration_ms)
+            if windows is None or windows.now_ms != now_ms:
+                windows = self._at(duration_ms, now_ms)
+            if seen[1]:
+                windows.current[key] = seen[1]
+                if self._retired:
+                    self._take_apart()
+            else:
+                windows.current.pop(key, None)
+            if windows.previous.get(key, 0) != seen[0]:
+                windows.correct(key, seen[0])
+        elif check.algorithm == MOVING_WINDOW:
+            log = self._logs.claim(key, duration_ms, now_ms) if seen[0] else self._logs.find(key, duration_ms)
+            if log is not None:
+                log.correct(seen[0], seen[1], now_ms, duration_ms)
+        else:
+            bucket = self._buckets.claim(key, duration_ms, now_ms) if seen[0] else None
+            if bucket is not None or (bucket := self._buckets.find(key, duration_ms)) is not None:
+                bucket.correct(*seen)
+
+    def add(self, check: LimitCheck, now_ms: int) -> None:
+        """Take the cost of `check`, whether it fits or not."""
+        self._add(check, now_ms)
+
+    def contents(self) -> Iterator[Held]:
+        """See `LocalCounters`."""
+        for duration_ms, windows in list(self._windows.items()):
+            for start_ms, table in windows.counts():
+                for key, count in list(table.items()):
+                    yield Held(key, SLIDING_WINDOW, duration_ms, (start_ms, count))
+        for (key, duration_ms), log in self._logs.items():
+            for entry in list(log.entries()):
+                yield Held(key, MOVING_WINDOW, duration_ms, entry)
+        for (key, duration_ms), bucket in self._buckets.items():
+            yield Held(key, TOKEN_BUCKET, duration_ms, bucket.numbers())
+
+    def held(self, counter: Counter) -> list[Held]:
+        """See `LocalCounters`."""
+        key, algorithm, duration_ms = counter
+        if algorithm == SLIDING_WINDOW:
+            windows = self._windows.get(duration_ms)
+            counts = [] if windows is None else windows.counts()
+            return [Held(*counter, (start_ms, table[key])) for start_ms, table in counts if key in table]
+        if algorithm == MOVING_WINDOW:
+            log = self._logs.find(key, duration_ms)
+            return [] if log is None else [Held(*counter, entry) for entry in log.entries()]
+        bucket = self._buckets.find(key, duration_ms)
+        return [] if bucket is None else [Held(*counter, bucket.numbers())]
+
+    def put(self, held: Held) -> None:
+        """See `LocalCounters`."""
+        key, algorithm, duration_ms, numbers = held
+        if algorithm == SLIDING_WINDOW:
+            if duration_ms in self._windows:
+                self._windows[duration_ms].put(key, *numbers)
+        elif algorithm == MOVING_WINDOW:
+            moment_ms, cost = numbers
+            self._logs.claim(key, duration_ms, moment_ms).add(cost, moment_ms, duration_ms)
+        else:
+            level, at_ms, limit = numbers
+            if level:
+                self._buckets.claim(key, duration_ms, at_ms).pour(level, at_ms, limit)
 
     def __len__(self) -> int:
         """How many counts are remembered, those being taken apart not included."""

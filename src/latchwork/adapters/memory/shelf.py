@@ -55,6 +55,10 @@ class Shelf(Generic[S]):
             if (key, duration) in self._states:
                 self._states[key, duration] = self._fresh()
 
+    def items(self) -> list[tuple[tuple[str, int], S]]:
+        """Every state, by key and duration, as they stand now."""
+        return list(self._states.items())
+
     def _clear(self, now_ms: int) -> None:
         for _ in range(min(_LOOKS, len(self._round))):
             place = self._round.popleft()

@@ -49,6 +49,14 @@ class Windows:
         self.current = tables[end_ms]
         return [tables.pop(next(iter(tables))) for _ in range(len(tables) - self._kept)]
 
+    def correct(self, key: str, previous: int) -> None:
+        """Make what `key` has taken in the previous window what it was said to be elsewhere."""
+        if self.previous is _NOTHING:
+            start_ms = self.end_ms - self.duration_ms
+            self.previous = {}
+            self._tables = {start_ms: self.previous, **self._tables}  # entered before this one
+        self.previous[key] = previous
+
     def matters(self, now_ms: int) -> bool:
         """Whether anything remembered may still weigh at `now_ms`."""
         return now_ms < max(self._tables) + (self._kept - 1) * self.duration_ms
@@ -57,6 +65,19 @@ class Windows:
         """As if nothing had ever been taken by `key`."""
         for table in self._tables.values():
             table.pop(key, None)
+
+    def put(self, key: str, start_ms: int, count: int) -> None:
+        """Count what was taken in a window, if it is remembered or the previous one."""
+        end_ms = start_ms + self.duration_ms
+        if end_ms not in self._tables and end_ms == self.end_ms - self.duration_ms:
+            self.correct(key, 0)
+        table = self._tables.get(end_ms)
+        if table is not None:
+            table[key] = table.get(key, 0) + count
+
+    def counts(self) -> list[tuple[int, Table]]:
+        """Every remembered window by its start, the first entered first."""
+        return [(end_ms - self.duration_ms, table) for end_ms, table in self._tables.items()]
 
     def tables(self) -> list[Table]:
         """All that is remembered."""

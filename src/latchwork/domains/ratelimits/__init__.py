@@ -15,7 +15,7 @@ from latchwork.domains.ratelimits.faults import (
 from latchwork.domains.ratelimits.limiter import LimitAnswer, Limiter, LimitRequest
 from latchwork.domains.ratelimits.namespaces import Namespaces
 from latchwork.domains.ratelimits.overrides import OverrideMatcher
-from latchwork.domains.ratelimits.ports import Counters
+from latchwork.domains.ratelimits.ports import Counters, Done, LocalCounters, SharedCounters, Sharing
 from latchwork.domains.ratelimits.records import (
     ENFORCE,
     MOVING_WINDOW,
@@ -23,6 +23,8 @@ from latchwork.domains.ratelimits.records import (
     SLIDING_WINDOW,
     TOKEN_BUCKET,
     Algorithm,
+    Counter,
+    Held,
     LimitCheck,
     LimitRule,
     LimitState,
@@ -33,6 +35,7 @@ from latchwork.domains.ratelimits.records import (
     limit_facts,
 )
 from latchwork.domains.ratelimits.service import Overrides
+from latchwork.domains.ratelimits.standby import Standby
 
 __all__ = [
     "ENFORCE",
@@ -42,13 +45,17 @@ __all__ = [
     "TOKEN_BUCKET",
     "Administration",
     "Algorithm",
+    "Counter",
     "Counters",
+    "Done",
+    "Held",
     "LimitAnswer",
     "LimitCheck",
     "LimitRequest",
     "LimitRule",
     "LimitState",
     "Limiter",
+    "LocalCounters",
     "Mode",
     "Namespace",
     "NamespaceGone",
@@ -59,6 +66,9 @@ __all__ = [
     "OverrideMatcher",
     "OverrideNotFound",
     "Overrides",
+    "SharedCounters",
+    "Sharing",
+    "Standby",
     "counter_key",
     "limit_facts",
 ]

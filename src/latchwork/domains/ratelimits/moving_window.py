@@ -7,9 +7,20 @@ something was taken, so it never holds more entries than the limit or than the d
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from typing import Protocol
 
 from latchwork.domains.ratelimits.records import LimitCheck, LimitState
 from latchwork.domains.ratelimits.rules import refused
+
+
+class Log(Protocol):
+    """What has to be known of a log to judge by it: see `MovingLog`."""
+
+    matters_until_ms: int
+
+    def held(self, now_ms: int, duration_ms: int) -> int: ...
+
+    def freed_ms(self, surplus: int, now_ms: int, duration_ms: int) -> int: ...
 
 
 class MovingLog:
@@ -51,6 +62,24 @@ class MovingLog:
         self._total += cost
         self.matters_until_ms = times_ms[-1] + duration_ms
 
+    def correct(self, held: int, last_ms: int, now_ms: int, duration_ms: int) -> None:
+        """Make it hold what it was said to hold elsewhere.
+
+        What it did not know of was taken at `last_ms` at the latest, so is entered there; what it holds too
+        much is older than it thought.
+        """
+        surplus = self.held(now_ms, duration_ms) - held
+        if surplus < 0:
+            self.add(-surplus, last_ms, duration_ms)
+        while surplus > 0:
+            gone = min(surplus, self._costs[0])
+            self._costs[0] -= gone
+            self._total -= gone
+            surplus -= gone
+            if not self._costs[0]:
+                self._times_ms.popleft()
+                self._costs.popleft()
+
     def freed_ms(self, surplus: int, now_ms: int, duration_ms: int) -> int:
         """When entries worth `surplus`, which is no more than `held`, will have left."""
         oldest_first = self._near(now_ms, duration_ms)
@@ -70,7 +99,7 @@ class MovingLog:
                 yield time_ms, cost
 
 
-def judge(check: LimitCheck, cost: int, log: MovingLog, now_ms: int) -> LimitState:
+def judge(check: LimitCheck, cost: int, log: Log, now_ms: int) -> LimitState:
     """The state of a counter if `cost` were added to it now."""
     duration_ms = check.duration_ms
     used = log.held(now_ms, duration_ms) + cost

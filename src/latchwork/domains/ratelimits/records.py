@@ -1,7 +1,7 @@
 """Limits, the checks against them and what a check found."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,11 @@ class LimitCheck(msgspec.Struct, gc=False):
     mode: Mode = ENFORCE
 
     @property
+    def counter(self) -> "Counter":
+        """Which counter it asks."""
+        return self.key, self.algorithm, self.duration_ms
+
+    @property
     def capacity(self) -> int:
         """The most that the counter can hold at once; a cost above it is never admitted."""
         if self.algorithm == TOKEN_BUCKET and self.burst is not None and self.limit:
@@ -61,6 +66,28 @@ class LimitState(msgspec.Struct, gc=False):
     reset_ms: int
     would_exceed: bool = False
     retry_ms: int | None = 0
+
+
+class Held(NamedTuple):
+    """A part of what a counter holds.
+
+    `numbers` are, of a sliding window, the start of one and what was taken in it; of a log, a moment and what was
+    taken then; of a bucket its level (see `token_bucket`), when that was, and the limit it was filled under.
+    """
+
+    key: str
+    algorithm: Algorithm
+    duration_ms: int
+    numbers: tuple[int, ...]
+
+    @property
+    def counter(self) -> "Counter":
+        """Which counter that is."""
+        return self.key, self.algorithm, self.duration_ms
+
+
+Counter = tuple[str, Algorithm, int]
+"""A counter: its key, algorithm and duration in milliseconds."""
 
 
 class LimitRule(msgspec.Struct, frozen=True, gc=False):

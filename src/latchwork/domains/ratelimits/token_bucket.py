@@ -12,12 +12,36 @@ from latchwork.domains.ratelimits.rules import refused
 class Bucket:
     """What was taken from one counter and has not leaked yet."""
 
-    __slots__ = ("_at_ms", "_level", "matters_until_ms")
+    __slots__ = ("_at_ms", "_level", "_limit", "matters_until_ms")
 
     def __init__(self) -> None:
         self._level = 0
+        self._limit = 0
         self._at_ms = 0
         self.matters_until_ms = 0
+
+    @classmethod
+    def of(cls, level: int, at_ms: int, limit: int) -> "Bucket":
+        """A bucket that stood at `level` at that moment, last filled under `limit`."""
+        bucket = cls()
+        if level:
+            bucket.correct(level, at_ms, limit)
+        return bucket
+
+    def correct(self, level: int, at_ms: int, limit: int) -> None:
+        """Make it what it was said to be elsewhere."""
+        self._level, self._at_ms, self._limit = level, at_ms, limit
+        self.matters_until_ms = at_ms + (_leaking_ms(level, limit) if level else 0)
+
+    def numbers(self) -> tuple[int, int, int]:
+        """The level, when that was, and the limit it was last filled under."""
+        return self._level, self._at_ms, self._limit
+
+    def pour(self, level: int, at_ms: int, limit: int) -> None:
+        """Add what another bucket held, at a moment, under a limit."""
+        now_ms = self.reached_ms(at_ms)
+        other = Bucket.of(level, at_ms, limit)
+        self.correct(self.held(limit, now_ms) + other.held(limit, now_ms), now_ms, limit)
 
     def held(self, limit: int, now_ms: int) -> int:
         """The level now. A clock that was set back finds it as it was: nothing leaks twice."""
@@ -33,6 +57,7 @@ class Bucket:
         """Pour in `cost`, of a check whose limit is not 0."""
         self._level = self.held(check.limit, now_ms) + cost * check.duration_ms
         self._at_ms = self.reached_ms(now_ms)
+        self._limit = check.limit
         self.matters_until_ms = self._at_ms + _leaking_ms(self._level, check.limit)
 
 
