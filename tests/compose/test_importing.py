@@ -253,7 +253,7 @@ class TestGoingOn:
         for write in range(1, 6):
             flaky = FlakyDatabase(platform.db)
             flaky.fail_at(write, answer_lost=answer_lost)
-            imports = Imports(flaky, platform.clock, platform.imports.invalidations)
+            imports = Imports(flaky, platform.clock)
             run = None
             while run is None:
                 with suppress(Unavailable, RunMoved):

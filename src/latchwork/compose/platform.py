@@ -39,7 +39,6 @@ from latchwork.domains.verification import (
 )
 from latchwork.domains.workspaces import Operations, WorkspaceLimits, Workspaces, audit_retention_days
 from latchwork.kernel.clock import Clock, SteadyClock
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import Database, PostgresDatabase, open_database
 from latchwork.settings import Settings
 from latchwork.surfaces.rpc.services import Services
@@ -146,7 +145,7 @@ def _assemble(
     last_use: LastUse,
     vault: Vault,
 ) -> Platform:
-    invalidations = Invalidations()
+    invalidations = db.invalidations
     counters = MemoryCounters(windows_kept=_TEST_WINDOWS if settings.test_clock else 2)
     namespaces = Namespaces(db, clock, invalidations)
     callers: SnapshotCache[CallerSnapshot] = SnapshotCache(
@@ -154,26 +153,26 @@ def _assemble(
     )
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, refills, analytics)
-    managed = Keys(db, clock, invalidations, ledger, last_use, vault)
+    managed = Keys(db, clock, ledger, last_use, vault)
     jobs, guard = Jobs(db, clock), Guard(counters, clock)
     services = Services(
-        apis=Apis(db, clock, invalidations),
+        apis=Apis(db, clock),
         keys=managed,
         key_usage=KeyUsage(db, clock, analytics),
         key_lists=KeyLists(db, managed, last_use, analytics),
-        root_keys=RootKeys(db, clock, invalidations, last_use),
+        root_keys=RootKeys(db, clock, last_use),
         reservations=Reservations(db, holds),
-        allowances=Allowances(db, clock, invalidations, ledger),
-        migrations=Migrations(db, clock, invalidations, vault, jobs, KeyQueue(clock, invalidations)),
-        identities=Identities(db, clock, invalidations, ledger),
-        permissions=Permissions(db, clock, invalidations),
-        roles=Roles(db, clock, invalidations),
-        key_access=KeyAccess(db, clock, invalidations),
+        allowances=Allowances(db, clock, ledger),
+        migrations=Migrations(db, clock, vault, jobs, KeyQueue(clock)),
+        identities=Identities(db, clock, ledger),
+        permissions=Permissions(db, clock),
+        roles=Roles(db, clock),
+        key_access=KeyAccess(db, clock),
         limiter=Limiter(namespaces, counters, analytics),
-        overrides=Overrides(db, clock, invalidations, namespaces),
-        namespaces=Administration(db, clock, invalidations, namespaces, counters),
+        overrides=Overrides(db, clock, namespaces),
+        namespaces=Administration(db, clock, namespaces, counters),
         audit_log=AuditLog(db, clock, audit_retention_days),
-        workspace_limits=WorkspaceLimits(db, clock, invalidations, analytics),
+        workspace_limits=WorkspaceLimits(db, clock, analytics),
         operations=Operations(recorded_by(analytics), clock, invalidations),
         callers=Callers(callers, counters, clock, analytics.uses),
         verifier=verifier,
@@ -203,7 +202,7 @@ def _assemble(
         runner=runner,
         attempts=Attempts(db, clock),
         chains=chains,
-        imports=Imports(db, clock, invalidations),
+        imports=Imports(db, clock),
     )
 
 

@@ -6,19 +6,22 @@ Tag = tuple[str, str | bytes]
 """What changed: `("key", digest)`, `("identity", id)`, `("api", id)`, `("workspace", id)`, `("namespace", id)`,
 `("quotas", id of a workspace)`."""
 
+Listener = Callable[[Iterable[Tag]], None]
+"""Hears tags on the event loop; it must not fail or wait."""
+
 
 class Invalidations:
-    """Carries tags of what changed from the verbs that change it to the caches that hold it.
+    """Carries tags of what changed to the caches that hold it.
 
-    A verb announces after its commit and before its answer, so that nobody who has seen the answer
-    can meet the old state.
+    A unit of work says what it changes (`kernel.sql.changes`). The database announces that after the
+    commit and before anybody is told of it, so that nobody who has seen an answer can meet the old state.
     """
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[Iterable[Tag]], None]] = []
+        self._listeners: list[Listener] = []
 
-    def listen(self, listener: Callable[[Iterable[Tag]], None]) -> None:
-        """Call `listener` with every announcement from now on; it must not fail or wait."""
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with every announcement from now on."""
         self._listeners.append(listener)
 
     def announce(self, *tags: Tag) -> None:

@@ -19,6 +19,7 @@ class FlakyDatabase:
     def __init__(self, real: Database) -> None:
         self.real = real
         self.url = real.url
+        self.invalidations = real.invalidations
         self.writes = 0
         self._fails_at: int | None = None
         self._answer_lost = False

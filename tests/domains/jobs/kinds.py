@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from latchwork.domains.jobs import Failure, Job, Portion
 from latchwork.kernel.events import Event
 from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.database import Unit
 from latchwork.kernel.sql.outbox import tell
 
@@ -24,17 +24,16 @@ class Telling:
         self.gate: asyncio.Event | None = None
         """Where it is there, a portion waits for it."""
         self.began: list[str] = []
-        self.announced: list[list[Any]] = []
 
-    async def prepare(self, job: Job) -> Unit[tuple[Portion, Any]]:
+    async def prepare(self, job: Job) -> Unit[Portion]:
         self.began.append(f"{job.id}@{job.position}")
         if self.gate is not None:
             await self.gate.wait()
         _raise_next(self.trouble)
         return self._unit(job)
 
-    def _unit(self, job: Job) -> Callable[[Connection], tuple[Portion, Any]]:
-        def unit(connection: Connection) -> tuple[Portion, Any]:
+    def _unit(self, job: Job) -> Callable[[Connection], Portion]:
+        def unit(connection: Connection) -> Portion:
             end = min(job.position + self.step, job.total)
             items = job.payload[job.position : end]
             good = [item for item in items if item != "bad"]
@@ -46,19 +45,17 @@ class Telling:
                 for n, item in enumerate(items)
                 if item == "bad"
             ]
-            return Portion(end, tuple(failures)), good
+            changed(connection, *(("item", item) for item in good))
+            return Portion(end, tuple(failures))
 
         return unit
-
-    def committed(self, job: Job, outcome: Any) -> None:
-        self.announced.append(outcome)
 
 
 class Standing(Telling):
     """Never gets anywhere."""
 
-    def _unit(self, job: Job) -> Callable[[Connection], tuple[Portion, Any]]:
-        return lambda connection: (Portion(job.position), None)
+    def _unit(self, job: Job) -> Callable[[Connection], Portion]:
+        return lambda connection: Portion(job.position)
 
 
 def _raise_next(faults: list[Exception | None]) -> None:

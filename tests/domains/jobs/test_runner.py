@@ -32,6 +32,8 @@ class Works:
     jobs: Jobs
     acme: Principal
     zeta: Principal
+    announced: list[list[Any]]
+    """The items of which caches heard, portion by portion."""
 
     async def queue(self, who: Principal, items: list[str], kind: str = "tests.telling", **more: Any) -> str:
         wanted = Wanted(kind, "api_1", items, len(items), **more)
@@ -50,7 +52,9 @@ async def _works(database: Database) -> Works:
     clock = ManualClock()
     workspaces = Workspaces(database, clock)
     who = [operator((await workspaces.create(name)).id) for name in ("acme", "zeta")]
-    return Works(database, clock, Jobs(database, clock), who[0], who[1])
+    announced: list[list[Any]] = []
+    database.invalidations.listen(lambda tags: announced.append([item for _, item in tags]))
+    return Works(database, clock, Jobs(database, clock), who[0], who[1], announced)
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ async def test_a_job_is_done_in_portions_and_its_bad_items_are_told(works: Works
     assert (job.who.subject_id, job.who.permissions) == ("operator", frozenset())
     assert [(failure.position, failure.code) for failure in failures] == [(1, "tests/bad")]
     assert await works.told() == ["a", "c", "d", "e"]
-    assert kind.announced == [["a"], ["c", "d"], ["e"]]
+    assert works.announced == [["a"], ["c", "d"], ["e"]]
     await runner.stop()
 
 
@@ -252,7 +256,7 @@ class TestStopping:
         job_id = await local.queue(local.acme, ["a", "b", "c", "d"])
         first = _runner(local, kind)
         first.start()
-        while not kind.announced:
+        while not local.announced:
             await asyncio.sleep(0)
         kind.gate = asyncio.Event()
         while len(kind.began) < 2:
@@ -278,7 +282,7 @@ class TestStopping:
         await asyncio.sleep(0)
         held.release.set()
         await stopping
-        assert kind.announced == [["a", "b"]]
+        assert local.announced == [["a", "b"]]
         assert (await local.job(local.acme, job_id)).position == 2
 
     async def test_a_runner_that_never_began_stops_at_once(self, local: Works) -> None:
@@ -291,6 +295,7 @@ class _HeldDatabase:
     def __init__(self, real: Database) -> None:
         self.real = real
         self.url = real.url
+        self.invalidations = real.invalidations
         self.hold_from = 1_000
         self.holding = asyncio.Event()
         self.release = asyncio.Event()
@@ -336,7 +341,7 @@ class TestTime:
         runner.start()
         await runner.settled()
         local.clock.advance(1)
-        await _until(lambda: bool(kind.announced))
+        await _until(lambda: bool(local.announced))
         assert (await local.job(local.acme, job_id)).state is State.DONE
         await runner.stop()
 

@@ -13,7 +13,6 @@ from latchwork.domains.portals.tables import portal_sessions
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import PreconditionFailed
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database, SqliteDatabase
 
@@ -35,7 +34,7 @@ class Lobby:
     async def open(self) -> None:
         workspace = await Workspaces(self.db, self.clock).create("acme")
         self.who = operator(workspace.id)
-        api = await Apis(self.db, self.clock, Invalidations()).create(self.who, name="api")
+        api = await Apis(self.db, self.clock).create(self.who, name="api")
         wanted = NewPortal("portal", "x", keyspace_id=api.keyspace_id)
         await Portals(self.db, self.clock).create(self.who, wanted)
 

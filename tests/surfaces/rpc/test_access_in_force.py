@@ -19,7 +19,6 @@ from latchwork.domains.permissions import store as permissions_store
 from latchwork.domains.permissions.tables import permissions, roles
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import PostgresDatabase
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 from tests.surfaces.rpc.test_permissions import key_with, permission, role, verdict
@@ -144,12 +143,12 @@ async def writers(postgres_url: str) -> AsyncIterator[list[PostgresDatabase]]:
 
 
 async def test_two_processes_create_each_thing_once(writers: list[PostgresDatabase]) -> None:
-    clock, invalidations = ManualClock(START_MS), Invalidations()
+    clock = ManualClock(START_MS)
     who = operator((await Workspaces(writers[0], clock).create("acme")).id)
     for n in range(10):
         made = await asyncio.gather(
             *(
-                Permissions(db, clock, invalidations).create(who, slug=slug, name="n")
+                Permissions(db, clock).create(who, slug=slug, name="n")
                 for db, slug in zip(writers, (f"a.{n}", f"A.{n}"), strict=True)
             ),
             return_exceptions=True,
@@ -157,7 +156,7 @@ async def test_two_processes_create_each_thing_once(writers: list[PostgresDataba
         assert sum(isinstance(one, PermissionAlreadyExists) for one in made) == 1
         made_roles = await asyncio.gather(
             *(
-                Roles(db, clock, invalidations).create(who, name=name, slugs=[f"shared.{n}", f"a.{n}"])
+                Roles(db, clock).create(who, name=name, slugs=[f"shared.{n}", f"a.{n}"])
                 for db, name in zip(writers, (f"role {n}", f"ROLE {n}"), strict=True)
             ),
             return_exceptions=True,
@@ -168,5 +167,5 @@ async def test_two_processes_create_each_thing_once(writers: list[PostgresDataba
         )
         first, second = await asyncio.gather(*(db.write(ensure) for db in writers))
         assert first[0] == second[0] and first[1] != second[1]
-    listed = await Permissions(writers[0], clock, invalidations).page(who, search="", cursor="", limit=100)
+    listed = await Permissions(writers[0], clock).page(who, search="", cursor="", limit=100)
     assert len(listed) == 20

@@ -14,9 +14,9 @@ from latchwork.domains.permissions import Permission, PermissionNotFound, Role, 
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -34,7 +34,6 @@ class KeyAccess:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
 
     async def add_permissions(self, who: Principal, key_id: str, slugs: Sequence[str]) -> list[Permission]:
         """Give permissions, creating those that are missing, which needs `create_permission`."""
@@ -105,18 +104,17 @@ class KeyAccess:
         must(who, *needs)
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[bytes, list[T]]:
+        def unit(connection: Connection) -> list[T]:
             key = _key(connection, who, key_id)
             done = change(connection, key, now_ms)
             if done:
                 audit.record(connection, who, now_ms, *done)
                 event = Event.now(who.workspace_id, "key.updated", now_ms, key_id=key.id, api_id=key.api_id)
                 tell(connection, event)
-            return key.digest, held(connection, key)
+                changed(connection, ("key", key.digest))
+            return held(connection, key)
 
-        digest, result = await self.db.write(unit)
-        self.invalidations.announce(("key", digest))
-        return result
+        return await self.db.write(unit)
 
 
 def _key(connection: Connection, who: Principal, key_id: str) -> Key:

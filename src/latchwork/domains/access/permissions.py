@@ -21,9 +21,9 @@ from latchwork.domains.permissions import store as permissions_store
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations, Tag
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -36,7 +36,6 @@ class Permissions:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
 
     @uninterrupted
     async def create(
@@ -72,40 +71,38 @@ class Permissions:
         """Change what `change` names; raises `PermissionNotFound`, `PermissionAlreadyExists`."""
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[Permission, tuple[Tag, ...]]:
+        def unit(connection: Connection) -> Permission:
             stored = _find(connection, who, name, "update_permission")
-            permission = changed(stored, change)
+            permission = applied(stored, change)
             if permission == stored:
-                return stored, ()
+                return stored
             permissions_store.change_permission(connection, who.workspace_id, permission)
             _record(connection, who, now_ms, "update", permission, stored)
-            if permission.slug == stored.slug:
-                return permission, ()
-            holders = store.holders_of_permission(connection, permission.id)
-            return permission, tags(who.workspace_id, holders)
+            if permission.slug != stored.slug:
+                holders = store.holders_of_permission(connection, permission.id)
+                changed(connection, *tags(who.workspace_id, holders))
+            return permission
 
-        permission, stale = await self.db.write(unit)
-        self.invalidations.announce(*stale)
-        return permission
+        return await self.db.write(unit)
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
         """Delete a permission and take it from every role and key; raises `PermissionNotFound`."""
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> list[bytes]:
+        def unit(connection: Connection) -> bool:
             permission = _find(connection, who, name, "delete_permission")
             holders = store.holders_of_permission(connection, permission.id)
-            if len(holders) > MOST_NAMED:
+            retired = len(holders) > MOST_NAMED
+            if retired:
                 permissions_store.retire(connection, permission, now_ms)
             else:
                 permissions_store.delete(connection, permission)
             _record(connection, who, now_ms, "delete", permission)
-            return holders
+            changed(connection, *tags(who.workspace_id, holders))
+            return retired
 
-        holders = await self.db.write(unit)
-        self.invalidations.announce(*tags(who.workspace_id, holders))
-        if len(holders) > MOST_NAMED:
+        if await self.db.write(unit):
             await sweep(self.db, who.workspace_id)
 
 
@@ -125,7 +122,7 @@ def wanted(
     return sorted(found.values(), key=lambda permission: permission.slug), made
 
 
-def changed(stored: T, change: PermissionChange | RoleChange) -> T:
+def applied(stored: T, change: PermissionChange | RoleChange) -> T:
     """`stored` with what `change` names; an empty description is none."""
     values = {field.name: getattr(change, field.name) for field in fields(change)}
     given = {name: value for name, value in values.items() if value is not UNSET}

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 from latchwork.domains import audit
 from latchwork.domains.access import entries, store
-from latchwork.domains.access.permissions import changed, sweep, wanted
+from latchwork.domains.access.permissions import applied, sweep, wanted
 from latchwork.domains.access.rules import MOST_NAMED, must, must_on, tags
 from latchwork.domains.permissions import Permission, Role, RoleChange, RoleNotFound
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations, Tag
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -27,7 +27,6 @@ class Roles:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
 
     @uninterrupted
     async def create(
@@ -71,39 +70,37 @@ class Roles:
         """Change what `change` names; raises `RoleNotFound`, `RoleAlreadyExists`."""
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[Role, tuple[Tag, ...]]:
+        def unit(connection: Connection) -> Role:
             stored = _find(connection, who, name, "update_role")
-            role = changed(stored, change)
+            role = applied(stored, change)
             if role == stored:
-                return stored, ()
+                return stored
             permissions_store.change_role(connection, who.workspace_id, role)
             _record(connection, who, now_ms, "updated", role, [entries.of_role("update", role, stored)])
-            if role.name == stored.name:
-                return role, ()
-            return role, tags(who.workspace_id, store.holders_of_role(connection, role.id))
+            if role.name != stored.name:
+                changed(connection, *tags(who.workspace_id, store.holders_of_role(connection, role.id)))
+            return role
 
-        role, stale = await self.db.write(unit)
-        self.invalidations.announce(*stale)
-        return role
+        return await self.db.write(unit)
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
         """Delete a role and take it from every key; raises `RoleNotFound`."""
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> list[bytes]:
+        def unit(connection: Connection) -> bool:
             role = _find(connection, who, name, "delete_role")
             holders = store.holders_of_role(connection, role.id)
-            if len(holders) > MOST_NAMED:
+            retired = len(holders) > MOST_NAMED
+            if retired:
                 permissions_store.retire(connection, role, now_ms)
             else:
                 permissions_store.delete(connection, role)
             _record(connection, who, now_ms, "deleted", role, [entries.of_role("delete", role)])
-            return holders
+            changed(connection, *tags(who.workspace_id, holders))
+            return retired
 
-        holders = await self.db.write(unit)
-        self.invalidations.announce(*tags(who.workspace_id, holders))
-        if len(holders) > MOST_NAMED:
+        if await self.db.write(unit):
             await sweep(self.db, who.workspace_id)
 
     @uninterrupted
@@ -117,20 +114,18 @@ class Roles:
         """
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[Role, tuple[Tag, ...]]:
+        def unit(connection: Connection) -> Role:
             role = _find(connection, who, name, *_SETTING, by_name=by_name)
             held, made = wanted(connection, who, slugs, now_ms)
             given = _give(connection, who, role, _without(held, role.permissions))
             done = [*made, *given, *_take(connection, role, _without(role.permissions, held))]
             if not done:
-                return role, ()
+                return role
             _record(connection, who, now_ms, "updated", role, done)
-            stale = tags(who.workspace_id, store.holders_of_role(connection, role.id))
-            return replace(role, permissions=tuple(held)), stale
+            changed(connection, *tags(who.workspace_id, store.holders_of_role(connection, role.id)))
+            return replace(role, permissions=tuple(held))
 
-        role, stale = await self.db.write(unit)
-        self.invalidations.announce(*stale)
-        return role
+        return await self.db.write(unit)
 
 
 def _give(connection: Connection, who: Principal, role: Role, fresh: list[Permission]) -> list[audit.Entry]:

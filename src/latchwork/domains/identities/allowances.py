@@ -10,9 +10,9 @@ from latchwork.domains.identities.faults import IdentityNotFound
 from latchwork.domains.identities.records import Identity
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -23,7 +23,6 @@ class Allowances:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     ledger: Ledger
 
     @uninterrupted
@@ -37,18 +36,18 @@ class Allowances:
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(identity_id) as unfolded:
 
-            def unit(connection: Connection) -> tuple[Balance | None, Balance | None]:
+            def unit(connection: Connection) -> Balance | None:
                 identity = _find(connection, who, identity_id)
                 after = credits_store.rewrite(
                     connection, who.workspace_id, identity_id, unfolded, change, now_ms
                 )
                 _record(connection, who, identity, after, now_ms)
-                return identity.credits, after
+                if (identity.credits is None) != (after is None):  # else no snapshot holds what changed
+                    changed(connection, ("identity", identity_id))
+                return after
 
-            before, after = await self.db.write(unit)
+            after = await self.db.write(unit)
             self.ledger.put(identity_id, None if after is None else after.remaining)
-            if (before is None) != (after is None):  # else no snapshot holds anything that changed
-                self.invalidations.announce(("identity", identity_id))
         return after
 
 

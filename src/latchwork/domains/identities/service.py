@@ -20,9 +20,9 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -35,7 +35,6 @@ class Identities:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     ledger: Ledger
 
     @uninterrupted
@@ -119,11 +118,10 @@ class Identities:
                 entries += _limits_changed(stored, changes)
             audit.record(connection, who, now_ms, *entries)
             tell(connection, Event.now(who.workspace_id, "identity.updated", now_ms, identity_id=stored.id))
+            changed(connection, ("identity", stored.id))
             return _find(connection, who, stored.id, action)
 
-        identity = await self.db.write(unit)
-        self.invalidations.announce(("identity", identity.id))
-        return self._present(identity)
+        return self._present(await self.db.write(unit))
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
@@ -142,11 +140,11 @@ class Identities:
             store.change(connection, identity_id, {"deleted_at_ms": now_ms}, now_ms)
             audit.record(connection, who, now_ms, _entry("delete", stored), *_limits_changed(stored, changes))
             tell(connection, Event.now(who.workspace_id, "identity.deleted", now_ms, identity_id=identity_id))
+            changed(connection, ("identity", identity_id))
 
         async with self.ledger.rewriting(identity_id):
             await self.db.write(unit)
             self.ledger.put(identity_id, None)
-            self.invalidations.announce(("identity", identity_id))
 
     async def must_exist(self, who: Principal, external_id: str) -> None:
         """Raise `IdentityNotFound` unless a live identity has that external id."""

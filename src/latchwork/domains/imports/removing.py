@@ -9,22 +9,24 @@ from latchwork.domains.keys import store as keys_store
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 
 _AT_ONCE = 200  # keys a unit, each with a handful of rows
 
 
-def remove_some(connection: Connection, who: Principal, run: Run, now_ms: int) -> tuple[Run, list[bytes]]:
-    """Remove the next keys of a run, or what it created besides; the digests of the keys removed."""
+def remove_some(connection: Connection, who: Principal, run: Run, now_ms: int) -> tuple[Run, int]:
+    """Remove the next keys of a run, or what it created besides; how many keys were removed."""
     if run.state is RunState.UNDONE:
-        return run, []
+        return run, 0
     added = store.results_of(connection, run, Outcome.ADDED, _AT_ONCE)
     if not added:
-        return _finished(connection, who, run, now_ms), []
+        return _finished(connection, who, run, now_ms), 0
     key_ids = [result.key_id for result in added if result.key_id is not None]
     digests = store.digests_of(connection, key_ids)
     if digests:
         keys_store.purge_keys(connection, list(digests))
+        changed(connection, *(("key", digest) for digest in digests.values()))
         audit.record(connection, who, now_ms, *(_deleted(run, key_id) for key_id in digests))
         tell(
             connection,
@@ -36,7 +38,7 @@ def remove_some(connection: Connection, who: Principal, run: Run, now_ms: int) -
     store.drop_results(connection, run, key_ids)
     undoing = replace(run, state=RunState.UNDOING)
     store.change(connection, undoing)
-    return undoing, list(digests.values())
+    return undoing, len(digests)
 
 
 def _finished(connection: Connection, who: Principal, run: Run, now_ms: int) -> Run:

@@ -15,7 +15,6 @@ from latchwork.domains.migrations import store as migrations_store
 from latchwork.domains.migrations.taking import in_portions
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
@@ -30,7 +29,6 @@ class Imports:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
 
     async def preview(
         self, who: Principal, api_id: str, migration_id: str | None, rows: Sequence[Row], first: int = 1
@@ -89,24 +87,20 @@ class Imports:
         `begin` raises.
         """
 
-        def unit(connection: Connection) -> tuple[Run, list[Result], list[bytes]]:
+        def unit(connection: Connection) -> tuple[Run, list[Result]]:
             run = _find(connection, who, run_id)
             who.must("api", run.api_id, "create_key")
             if run.state is not RunState.RUNNING or run.position != position:
                 raise RunMoved
             target = _target(connection, who, run.api_id, run.migration_id)
-            results, digests, created = weighing.take(
-                connection, who, target, rows, position + 1, self.clock.now_ms()
-            )
+            results, created = weighing.take(connection, who, target, rows, position + 1, self.clock.now_ms())
             store.add_results(connection, run, results)
             store.add_creations(connection, run, created)
             further = _further(run, results)
             store.change(connection, further)
-            return further, results, digests
+            return further, results
 
-        run, results, digests = await self.db.write(unit)
-        self.invalidations.announce(*(("key", digest) for digest in digests))
-        return run, results
+        return await self.db.write(unit)
 
     @uninterrupted
     async def finish(self, who: Principal, run_id: str) -> Run:
@@ -134,14 +128,12 @@ class Imports:
         """
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[Run, list[bytes]]:
+        def unit(connection: Connection) -> tuple[Run, int]:
             run = _find(connection, who, run_id)
             who.must("api", run.api_id, "delete_key")
             return removing.remove_some(connection, who, run, now_ms)
 
-        run, digests = await self.db.write(unit)
-        self.invalidations.announce(*(("key", digest) for digest in digests))
-        return run, len(digests)
+        return await self.db.write(unit)
 
     async def newest(self, who: Principal) -> list[Run]:
         """The latest runs of the workspace, the newest first."""

@@ -30,8 +30,8 @@ class Target(NamedTuple):
     migration: Migration | None
 
 
-Taken = tuple[list[Result], list[bytes], tuple[tuple[str, str], ...]]
-"""How rows ended, the digests of the keys that were added, and what was created besides."""
+Taken = tuple[list[Result], tuple[tuple[str, str], ...]]
+"""How rows ended, and what was created besides."""
 
 
 def take(
@@ -50,9 +50,9 @@ def take(
         if isinstance(row, Offered) and result.outcome is Outcome.ADDED
     ]
     if not keys:
-        return results, [], ()
+        return results, ()
     done = take_over(connection, who, target.api, keys, now_ms)
-    return results, list(done.key_ids), done.created
+    return results, done.created
 
 
 def preview(connection: Connection, who: Principal, api: Api, rows: Sequence[Row], first: int) -> Preview:

@@ -110,22 +110,19 @@ class Runner:
                 return
 
     async def _advance(self, job: Job) -> Job:
-        kind = self._kinds[job.kind]
-        unit = await kind.prepare(job)
-        writing = asyncio.get_running_loop().create_task(self._write(kind, job, unit))
+        unit = await self._kinds[job.kind].prepare(job)
+        writing = asyncio.get_running_loop().create_task(self._write(job, unit))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
         return await asyncio.shield(writing)
 
-    async def _write(self, kind: Kind, job: Job, unit: Unit[tuple[Portion, Any]]) -> Job:
-        def step(connection: Connection) -> tuple[Job, Any]:
-            portion, outcome = unit(connection)
+    async def _write(self, job: Job, unit: Unit[Portion]) -> Job:
+        def step(connection: Connection) -> Job:
+            portion = unit(connection)
             _must_advance(job, portion)
-            return store.advance(connection, job, portion, self._clock.now_ms()), outcome
+            return store.advance(connection, job, portion, self._clock.now_ms())
 
-        advanced, outcome = await self._db.write(step)
-        kind.committed(job, outcome)
-        return advanced
+        return await self._db.write(step)
 
     def _failed(self, job: Job, error: Exception) -> Callable[[Connection], None]:
         """What to write of a portion that failed: a fault ends the job, anything else is tried again."""

@@ -13,9 +13,9 @@ from latchwork.domains.keys.rules import networks
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -28,7 +28,6 @@ class Apis:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
 
     @uninterrupted
     async def create(self, who: Principal, *, name: str) -> Api:
@@ -98,11 +97,10 @@ class Apis:
                 return api
             store.update_api(connection, api, values, now_ms)
             _record(connection, who, now_ms, "updated", api, audit.difference(_facts(api), values))
+            changed(connection, ("api", api_id))
             return _find(connection, who, api_id)
 
-        api = await self.db.write(unit)
-        self.invalidations.announce(("api", api.id))
-        return api
+        return await self.db.write(unit)
 
     @uninterrupted
     async def delete(self, who: Principal, api_id: str) -> None:
@@ -116,9 +114,9 @@ class Apis:
                 raise DeleteProtected
             store.delete_api(connection, api.id, now_ms)
             _record(connection, who, now_ms, "deleted", api)
+            changed(connection, ("api", api_id))
 
         await self.db.write(unit)
-        self.invalidations.announce(("api", api_id))
 
     async def _get(self, who: Principal, api_id: str) -> Api:
         return await self.db.read(lambda connection: _find(connection, who, api_id))

@@ -17,6 +17,7 @@ from latchwork.domains.ratelimits.store import Changes, set_rules
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 
 
@@ -72,6 +73,7 @@ def delete(
         Event.now(key.workspace_id, "key.deleted", now_ms, key_id=key.id, api_id=key.api_id) for key in found
     )
     tell(connection, *events)
+    changed(connection, *(("key", key.digest) for key in found))
 
 
 def _columns(connection: Connection, who: Principal, change: KeyChange, now_ms: int) -> dict[str, Any]:

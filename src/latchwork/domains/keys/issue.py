@@ -16,6 +16,7 @@ from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 
 
@@ -24,10 +25,8 @@ def checked(wanted: NewKey) -> NewKey:
     return replace(wanted, ip_whitelist=networks(wanted.ip_whitelist))
 
 
-def issue(
-    connection: Connection, who: Principal, api: Api, wanted: NewKey, now_ms: int
-) -> tuple[Minted, bytes]:
-    """Mint a key and write everything that belongs to it; the digest is for the caches."""
+def issue(connection: Connection, who: Principal, api: Api, wanted: NewKey, now_ms: int) -> Minted:
+    """Mint a key and write everything that belongs to it."""
     prefix = wanted.prefix or api.default_prefix
     byte_length = wanted.byte_length or api.default_byte_length or DEFAULT_BYTE_LENGTH
     text = mint(prefix, byte_length)
@@ -62,7 +61,8 @@ def issue(
         entries += grant_roles(connection, key, wanted.roles)
     audit.record(connection, who, now_ms, *entries)
     tell(connection, Event.now(key.workspace_id, "key.created", now_ms, key_id=key.id, api_id=api.id))
-    return Minted(key.id, text), key.digest
+    changed(connection, ("key", key.digest))
+    return Minted(key.id, text)
 
 
 def identity_of(connection: Connection, who: Principal, external_id: str | None, now_ms: int) -> str | None:

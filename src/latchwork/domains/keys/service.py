@@ -14,9 +14,9 @@ from latchwork.domains.keys.records import Api, Key, KeyChange, KeyView, Minted,
 from latchwork.domains.keys.rules import digest_of
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.uninterrupted import uninterrupted
 
 _DELETED_AT_ONCE = 200  # in one unit of work: a spend that comes meanwhile waits for one of them
@@ -28,7 +28,6 @@ class Keys:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     ledger: Ledger
     last_use: LastUse
     vault: Vault
@@ -48,18 +47,16 @@ class Keys:
         wanted = issue.checked(wanted)
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> tuple[Minted, bytes]:
+        def unit(connection: Connection) -> Minted:
             api = _api(connection, who, api_id)
             if wanted.recoverable:
                 recovery.must_be_allowed(api)
-            minted, digest = issue.issue(connection, who, api, wanted, now_ms)
+            minted = issue.issue(connection, who, api, wanted, now_ms)
             if wanted.recoverable:
                 recovery.keep(connection, self.vault, who, minted)
-            return minted, digest
+            return minted
 
-        minted, digest = await self.db.write(unit)
-        self.invalidations.announce(("key", digest))
-        return minted
+        return await self.db.write(unit)
 
     async def get(self, who: Principal, key_id: str, *, decrypt: bool = False) -> KeyView:
         """The key with all that belongs to it; raises `KeyNotFound`, then checks permission.
@@ -147,12 +144,12 @@ class Keys:
             def unit(connection: Connection) -> tuple[KeyView, Balance | None]:
                 key = _key(connection, who, key_id)
                 changing.apply(connection, who, key, change, unfolded, now_ms)
+                changed(connection, ("key", key.digest))
                 view = _view(connection, _key(connection, who, key_id))
                 return view, _true_balance(view.credits, unfolded)
 
             view, balance = await self.db.write(unit)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
-            self.invalidations.announce(("key", view.key.digest))
         return self.shown(view)
 
     @uninterrupted
@@ -162,18 +159,18 @@ class Keys:
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(key_id) as unfolded:
 
-            def unit(connection: Connection) -> tuple[bytes, Balance | None]:
+            def unit(connection: Connection) -> Balance | None:
                 key = _key(connection, who, key_id)
                 balance = credits_store.rewrite(
                     connection, key.workspace_id, key_id, unfolded, change, now_ms
                 )
                 store.update_key(connection, key_id, {}, now_ms)
                 changing.record_credits(connection, who, key, balance, now_ms)
-                return key.digest, balance
+                changed(connection, ("key", key.digest))
+                return balance
 
-            digest, balance = await self.db.write(unit)
+            balance = await self.db.write(unit)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
-            self.invalidations.announce(("key", digest))
         return balance
 
     @uninterrupted
@@ -182,13 +179,10 @@ class Keys:
         await self._authorised(who, key_id, "delete_key")
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> bytes:
-            key = _key(connection, who, key_id)
-            changing.delete(connection, who, [key], permanent, now_ms)
-            return key.digest
+        def unit(connection: Connection) -> None:
+            changing.delete(connection, who, [_key(connection, who, key_id)], permanent, now_ms)
 
-        digest = await self.db.write(unit)
-        self.invalidations.announce(("key", digest))
+        await self.db.write(unit)
 
     @uninterrupted
     async def delete_all(self, who: Principal, api_id: str, *, permanent: bool) -> int:
@@ -210,16 +204,14 @@ class Keys:
     ) -> int:
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> list[bytes]:
+        def unit(connection: Connection) -> int:
             api = _api(connection, who, api_id)
             found = store.some_keys(connection, api, up_to_id, _DELETED_AT_ONCE, deleted=deleted)
             if found:
                 changing.delete(connection, who, found, permanent, now_ms)
-            return [key.digest for key in found]
+            return len(found)
 
-        digests = await self.db.write(unit)
-        self.invalidations.announce(*(("key", digest) for digest in digests))
-        return len(digests)
+        return await self.db.write(unit)
 
     @uninterrupted
     async def reroll(
@@ -235,7 +227,7 @@ class Keys:
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(key_id) as unfolded:
 
-            def unit(connection: Connection) -> tuple[Minted, Key, Key]:
+            def unit(connection: Connection) -> Minted:
                 old = _key(connection, who, key_id, owner)
                 if owner is not None:
                     rerolling.must_not_double(connection, old, grace_ms)
@@ -247,11 +239,10 @@ class Keys:
                     recovery.keep(connection, self.vault, who, minted)
                 rerolling.end(connection, old, grace_ms, now_ms)
                 rerolling.record(connection, who, old, fresh, now_ms)
-                return minted, old, fresh
+                changed(connection, ("key", old.digest), ("key", fresh.digest))
+                return minted
 
-            minted, old, fresh = await self.db.write(unit)
-            self.invalidations.announce(("key", old.digest), ("key", fresh.digest))
-        return minted
+            return await self.db.write(unit)
 
     async def _authorised(self, who: Principal, key_id: str, action: str, owner: Owner | None = None) -> Key:
         key = await self.db.read(lambda connection: _key(connection, who, key_id, owner))

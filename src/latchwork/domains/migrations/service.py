@@ -17,9 +17,9 @@ from latchwork.domains.migrations.rules import parts_of, start_of
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.uninterrupted import uninterrupted
 
 _TOLD = 20  # of what is missing
@@ -31,7 +31,6 @@ class Migrations:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     vault: Vault
     jobs: Jobs
     queue: KeyQueue
@@ -78,9 +77,7 @@ class Migrations:
 
     async def _take(self, who: Principal, api: Api, keys: Sequence[ForeignKey]) -> Migrated:
         now_ms = self.clock.now_ms()
-        done = await self.db.write(lambda connection: taking.take_over(connection, who, api, keys, now_ms))
-        self.invalidations.announce(*(("key", digest) for digest in done.key_ids))
-        return done
+        return await self.db.write(lambda connection: taking.take_over(connection, who, api, keys, now_ms))
 
     @uninterrupted
     async def create_keys(self, who: Principal, wanted: Sequence[Offer]) -> list[str]:
@@ -105,7 +102,6 @@ class Migrations:
                 taking.take_over(connection, who, api, keys, now_ms)
 
         await self.db.write(unit)
-        self.invalidations.announce(*(("key", each.key.digest) for each in wanted))
         return [each.key.id for each in wanted]
 
     @uninterrupted
@@ -162,10 +158,10 @@ class Migrations:
             if found is not None and keys_store.digest_is_taken(connection, digest) is None:
                 store.settle(connection, found.key_id, digest, start, now_ms)
                 audit.record(connection, who, now_ms, _used(found.key_id, start))
+                changed(connection, ("key", digest), ("key", part))
 
         if await self.db.read(pending) is not None:  # strangers shall not make us write
             await self.db.write(unit)
-        self.invalidations.announce(("key", digest), ("key", part))
 
     @uninterrupted
     async def learn_start(self, who: Principal, key_id: str, text: str) -> None:
@@ -178,9 +174,9 @@ class Migrations:
         def unit(connection: Connection) -> None:
             if store.set_start(connection, who.workspace_id, key_id, start):
                 audit.record(connection, who, now_ms, _used(key_id, start))
+                changed(connection, ("key", digest_of(text)))
 
         await self.db.write(unit)
-        self.invalidations.announce(("key", digest_of(text)))
 
 
 def _target(connection: Connection, who: Principal, api_id: str, migration_id: str) -> tuple[Api, Migration]:

@@ -16,6 +16,7 @@ from latchwork.domains.ratelimits.store import add_rules
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ def take_over(
         entries += chain.from_iterable(_entries(api, key, each, ids) for key, each in made)
         audit.record(connection, who, now_ms, *entries)
         tell(connection, *(_created(api, key, now_ms) for key, _ in made))
+        changed(connection, *(("key", key.digest) for key, _ in made))
     present = tuple(key.digest for key in keys if key.digest in taken)
     return Migrated({key.digest: key.id for key, _ in made}, present, created)
 

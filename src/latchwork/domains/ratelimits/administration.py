@@ -10,9 +10,9 @@ from latchwork.domains.ratelimits.ports import Counters
 from latchwork.domains.ratelimits.records import Namespace, counter_key
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -23,7 +23,6 @@ class Administration:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     namespaces: Namespaces
     counters: Counters
 
@@ -56,11 +55,10 @@ class Administration:
             store.update_namespace(connection, who.workspace_id, known.id, name=name)
             renamed = replace(before, name=name)
             _record(connection, who, now_ms, "update", renamed, {"before": {"name": before.name}})
+            changed(connection, ("namespace", known.id))
             return renamed
 
-        renamed = await self.db.write(unit)
-        self.invalidations.announce(("namespace", known.id))
-        return renamed
+        return await self.db.write(unit)
 
     @uninterrupted
     async def delete(self, who: Principal, namespace: str) -> None:
@@ -76,9 +74,9 @@ class Administration:
             deleted = _live(connection, who, known.id)
             store.update_namespace(connection, who.workspace_id, known.id, deleted_at_ms=now_ms)
             _record(connection, who, now_ms, "delete", deleted, {})
+            changed(connection, ("namespace", known.id))
 
         await self.db.write(unit)
-        self.invalidations.announce(("namespace", known.id))
 
     @uninterrupted
     async def reset(self, who: Principal, *, namespace: str, identifier: str, reason: str | None) -> None:

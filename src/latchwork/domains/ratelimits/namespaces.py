@@ -29,7 +29,6 @@ class Namespaces:
     def __init__(self, db: Database, clock: Clock, invalidations: Invalidations, most: int = 100_000) -> None:
         self._db = db
         self._clock = clock
-        self._invalidations = invalidations
         self._most = most
         self._known: dict[tuple[str, str], KnownNamespace] = {}
         self._names: dict[str, set[tuple[str, str]]] = {}  # namespace id to the names it is known by

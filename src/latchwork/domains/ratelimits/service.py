@@ -11,9 +11,9 @@ from latchwork.domains.ratelimits.records import Override, limit_facts
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -24,7 +24,6 @@ class Overrides:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     namespaces: Namespaces
 
     @uninterrupted
@@ -52,11 +51,10 @@ class Overrides:
             stored = store.put_override(connection, who.workspace_id, wanted, now_ms)
             said = {"before": _facts(before)} if before is not None else {}
             _record(connection, who, now_ms, "set", known, stored, said=said | {"after": _facts(stored)})
+            changed(connection, ("namespace", known.namespace.id))
             return stored
 
-        stored = await self.db.write(unit)
-        self.invalidations.announce(("namespace", known.namespace.id))
-        return stored
+        return await self.db.write(unit)
 
     async def get(self, who: Principal, *, namespace: str, identifier: str) -> Override:
         """The override that holds for `identifier`; `OverrideNotFound` also for want of permission."""
@@ -88,9 +86,9 @@ class Overrides:
             if deleted is None:
                 raise OverrideNotFound
             _record(connection, who, now_ms, "delete", known, deleted, said={"before": _facts(deleted)})
+            changed(connection, ("namespace", known.namespace.id))
 
         await self.db.write(unit)
-        self.invalidations.announce(("namespace", known.namespace.id))
 
 
 def _facts(override: Override) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.faults import BadRequest, InsufficientPermissions
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import EVERYTHING, Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -34,7 +34,6 @@ class RootKeys:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     last_use: LastUse
 
     async def create(
@@ -69,6 +68,7 @@ class RootKeys:
         def unit(connection: Connection) -> bool:
             known = store.find_by_digest(connection, who.workspace_id, digest)
             if known is not None:
+                changed(connection, ("key", digest))
                 _restore(connection, who, known, now_ms)
             elif digest_is_taken(connection, digest) is not None:
                 _log.warning("The bootstrap root key is the text of another key, so it is none.")
@@ -77,7 +77,6 @@ class RootKeys:
             return True
 
         if await self.db.write(unit):
-            self.invalidations.announce(("key", digest))
             return False
         await self._issue(who, text, (EVERYTHING,), "bootstrap", None)
         return True
@@ -109,7 +108,7 @@ class RootKeys:
             change = replace(change, permissions=rules.checked(wanted))
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> bytes:
+        def unit(connection: Connection) -> None:
             old = _key(connection, who, key_id)
             new = _changed(old, change)
             _must_outlive(who, old)
@@ -121,10 +120,9 @@ class RootKeys:
             store.change(connection, who.workspace_id, key_id, columns, now_ms)
             store.set_permissions(connection, key_id, new.permissions)
             _record(connection, who, now_ms, "update", new, {"before": _facts(old), "after": _facts(new)})
-            return old.digest
+            changed(connection, ("key", old.digest))
 
-        digest = await self.db.write(unit)
-        self.invalidations.announce(("key", digest))
+        await self.db.write(unit)
 
     @uninterrupted
     async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:
@@ -140,7 +138,7 @@ class RootKeys:
         now_ms = self.clock.now_ms()
         text = mint_root()
 
-        def unit(connection: Connection) -> tuple[RootKey, bytes]:
+        def unit(connection: Connection) -> RootKey:
             old = _key(connection, who, key_id)
             _must_hold(connection, who, old.permissions)
             _must_outlive(who, old)
@@ -149,11 +147,10 @@ class RootKeys:
             ends_ms = rules.old_expiry(old.expires_ms, grace_ms, now_ms)
             store.change(connection, who.workspace_id, key_id, {"expires_at_ms": ends_ms}, now_ms)
             _record(connection, who, now_ms, "reroll", new, {"replaces": old.id, "oldExpires": ends_ms})
-            return new, old.digest
+            changed(connection, ("key", old.digest), ("key", new.digest))
+            return new
 
-        new, old_digest = await self.db.write(unit)
-        self.invalidations.announce(("key", old_digest), ("key", new.digest))
-        return Minted(new.id, text)
+        return Minted((await self.db.write(unit)).id, text)
 
     @uninterrupted
     async def delete(self, who: Principal, key_id: str) -> None:
@@ -164,15 +161,14 @@ class RootKeys:
         who.must("workspace", key_id, "delete_root_key")
         now_ms = self.clock.now_ms()
 
-        def unit(connection: Connection) -> bytes:
+        def unit(connection: Connection) -> None:
             key = _key(connection, who, key_id)
             _must_leave_a_way_in(connection, key, now_ms)
             store.remove(connection, who.workspace_id, key_id, now_ms)
             _record(connection, who, now_ms, "delete", key, {"before": _facts(key)})
-            return key.digest
+            changed(connection, ("key", key.digest))
 
-        digest = await self.db.write(unit)
-        self.invalidations.announce(("key", digest))
+        await self.db.write(unit)
 
     @uninterrupted
     async def _issue(
@@ -201,9 +197,9 @@ class RootKeys:
             _must_hold(connection, who, permissions)
             store.add(connection, key)
             _record(connection, who, now_ms, "create", key, {"permissions": list(permissions)})
+            changed(connection, ("key", key.digest))
 
         await self.db.write(unit)
-        self.invalidations.announce(("key", key.digest))
         return Minted(key.id, text)
 
 

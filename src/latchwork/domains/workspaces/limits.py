@@ -8,9 +8,9 @@ from latchwork.domains.workspaces import store
 from latchwork.domains.workspaces.records import Quotas
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
-from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -21,7 +21,6 @@ class WorkspaceLimits:
 
     db: Database
     clock: Clock
-    invalidations: Invalidations
     analytics: Analytics
 
     async def load(self) -> None:
@@ -49,10 +48,10 @@ class WorkspaceLimits:
             entry = audit.Entry("workspace.update_limits", "Changed the workspace's limits", (resource,))
             audit.record(connection, who, now_ms, entry)
             tell(connection, Event.now(who.workspace_id, "workspace.limits_updated", now_ms))
+            changed(connection, ("quotas", who.workspace_id))
             return after
 
         after = await self.db.write(unit)
-        self.invalidations.announce(("quotas", who.workspace_id))
         self.analytics.keep(who.workspace_id, after.logs_retention_days)
         return after
 

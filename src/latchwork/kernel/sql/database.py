@@ -5,6 +5,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, TextClause
 
+from latchwork.kernel.invalidations import Invalidations
+
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
 Done = Callable[[Exception | None], None]
@@ -22,6 +24,8 @@ class Database(Protocol):
     """
 
     url: str
+    invalidations: Invalidations
+    """Hears what a unit of work said has changed, after its commit and before `write` returns."""
 
     async def open(self) -> None:
         """Connect, and bring the schema up to date; raises `SchemaTooNew` or `DatabaseUnreachable`."""

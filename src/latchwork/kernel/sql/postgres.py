@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import TextClause, text
@@ -10,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from latchwork.kernel.faults import Unavailable
+from latchwork.kernel.invalidations import Invalidations, Tag
 from latchwork.kernel.sql import migrate
+from latchwork.kernel.sql.changes import collected
 from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
 
 T = TypeVar("T")
@@ -29,7 +33,8 @@ class PostgresDatabase:
     running them side by side would only make them collide.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, invalidations: Invalidations | None = None) -> None:
+        self.invalidations = invalidations or Invalidations()
         parsed = make_url(url)
         self.url = parsed.render_as_string(hide_password=True)
         self._engine: AsyncEngine = create_async_engine(
@@ -60,7 +65,7 @@ class PostgresDatabase:
         async with self._lane:
             for attempt in range(_TRIES):
                 try:
-                    return await self._once(unit, "SERIALIZABLE")
+                    return await self._write(unit)
                 except DBAPIError as error:
                     if _state(error) not in _COLLISIONS:
                         raise Unavailable(private=_reason(error)) from error
@@ -71,15 +76,27 @@ class PostgresDatabase:
 
     async def read(self, unit: Unit[T]) -> T:
         try:
-            return await self._once(unit, "REPEATABLE READ")
+            async with self._transaction("REPEATABLE READ") as connection:
+                return await connection.run_sync(unit)
         except (OSError, DBAPIError) as error:
             raise Unavailable(private=_reason(error)) from error
 
-    async def _once(self, unit: Unit[T], isolation: str) -> T:
+    async def _write(self, unit: Unit[T]) -> T:
+        tags: list[Tag] = []
+        try:
+            async with self._transaction("SERIALIZABLE") as connection:
+                result, tags = await connection.run_sync(collected, unit)
+        finally:  # a commit whose answer is lost may have happened, and to forget too much does no harm
+            if tags:
+                self.invalidations.announce(*tags)
+        return result
+
+    @asynccontextmanager
+    async def _transaction(self, isolation: str) -> AsyncIterator[AsyncConnection]:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level=isolation)
             async with connection.begin():
-                return await connection.run_sync(unit)
+                yield connection
 
     def appender(self, statement: TextClause) -> Append:
         sql = str(statement.compile(dialect=self._engine.dialect))

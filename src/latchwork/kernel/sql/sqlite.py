@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from latchwork.kernel.faults import Unavailable
+from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import migrate
 from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
 from latchwork.kernel.sql.writer import AppendJob, Job, UnitJob, Writer
@@ -25,7 +26,8 @@ _READERS = 4
 class SqliteDatabase:
     """One file in WAL mode; every acknowledged write has reached the disk (`synchronous=FULL`)."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, invalidations: Invalidations | None = None) -> None:
+        self.invalidations = invalidations or Invalidations()
         self.path = Path(path)
         self.url = f"sqlite:///{self.path}"
         self._writer: Writer | None = None
@@ -64,7 +66,7 @@ class SqliteDatabase:
         self._engine.dispose()
 
     async def write(self, unit: Unit[T]) -> T:
-        job = UnitJob(unit, asyncio.get_running_loop())
+        job = UnitJob(unit, self.invalidations, asyncio.get_running_loop())
         self._queue(job)
         result: T = await asyncio.shield(job.future)
         return result

@@ -11,19 +11,25 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from latchwork.kernel.faults import Unavailable
+from latchwork.kernel.invalidations import Invalidations, Tag
+from latchwork.kernel.sql.changes import collected
 from latchwork.kernel.sql.database import Done, Unit
 
 _GROUP = 256  # jobs per commit: more only makes the first one wait longer
 
 
 class UnitJob:
-    """A queued unit of work; its outcome goes to `future`."""
+    """A queued unit of work; what it changed goes to `invalidations`, then its outcome to `future`."""
 
-    __slots__ = ("error", "future", "loop", "result", "unit")
+    __slots__ = ("changes", "error", "future", "invalidations", "loop", "result", "unit")
 
-    def __init__(self, unit: Unit[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, unit: Unit[Any], invalidations: Invalidations, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.unit = unit
+        self.invalidations = invalidations
         self.loop = loop
+        self.changes: list[Tag] = []
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: Exception | None = None
@@ -31,13 +37,13 @@ class UnitJob:
     def run_alone(self, connection: Connection, _raw: sqlite3.Connection) -> None:
         """Run in a transaction of its own; raises what the unit raises, or why the commit failed."""
         with connection.begin():
-            self.result = self.unit(connection)
+            self.result, self.changes = collected(connection, self.unit)
 
     def run_within(self, connection: Connection, raw: sqlite3.Connection) -> None:
         """Run in a savepoint of the group's transaction: a failing unit rolls back alone."""
         raw.execute("SAVEPOINT unit")
         try:
-            self.result = self.unit(connection)
+            self.result, self.changes = collected(connection, self.unit)
         except BaseException:
             if raw.in_transaction:
                 raw.execute("ROLLBACK TO unit")
@@ -46,6 +52,8 @@ class UnitJob:
         raw.execute("RELEASE unit")
 
     def settle(self) -> None:
+        if self.error is None and self.changes:
+            self.invalidations.announce(*self.changes)
         if self.future.done():
             return
         if self.error is None:
