@@ -24,7 +24,7 @@ from latchwork.domains.key_lists import KeyLists
 from latchwork.domains.keys import Apis, Keys, KeyUsage, Reservations
 from latchwork.domains.migrations import KeyQueue, Migrations
 from latchwork.domains.portals import Guard, Portals, SelfService, Sessions, Sweeper
-from latchwork.domains.ratelimits import Administration, Limiter, Namespaces, Overrides
+from latchwork.domains.ratelimits import Administration, Limiter, LocalTally, Namespaces, Overrides
 from latchwork.domains.root_keys import RootKeys
 from latchwork.domains.verification import (
     Callers,
@@ -147,6 +147,7 @@ def _assemble(
 ) -> Platform:
     invalidations = db.invalidations
     counters = MemoryCounters(windows_kept=_TEST_WINDOWS if settings.test_clock else 2)
+    tally = LocalTally(counters)
     namespaces = Namespaces(db, clock, invalidations)
     callers: SnapshotCache[CallerSnapshot] = SnapshotCache(
         lambda digest: db.read(lambda connection: load_caller(connection, digest)), invalidations
@@ -154,7 +155,7 @@ def _assemble(
     keys = SnapshotCache(_key_loader(db, ledger, render), invalidations)
     verifier = Verifier(keys, counters, ledger, refills, analytics)
     managed = Keys(db, clock, ledger, last_use, vault)
-    jobs, guard = Jobs(db, clock), Guard(counters, clock)
+    jobs, guard = Jobs(db, clock), Guard(tally, clock)
     services = Services(
         apis=Apis(db, clock),
         keys=managed,
@@ -168,15 +169,15 @@ def _assemble(
         permissions=Permissions(db, clock),
         roles=Roles(db, clock),
         key_access=KeyAccess(db, clock),
-        limiter=Limiter(namespaces, counters, analytics),
+        limiter=Limiter(namespaces, tally, analytics),
         overrides=Overrides(db, clock, namespaces),
-        namespaces=Administration(db, clock, namespaces, counters),
+        namespaces=Administration(db, clock, namespaces, tally),
         audit_log=AuditLog(db, clock, audit_retention_days),
         workspace_limits=WorkspaceLimits(db, clock, analytics),
         operations=Operations(recorded_by(analytics), clock, invalidations),
-        callers=Callers(callers, counters, clock, analytics.uses),
+        callers=Callers(callers, tally, clock, analytics.uses),
         verifier=verifier,
-        explainer=Explainer(verifier, db),
+        explainer=Explainer(verifier, tally, db),
         analytics=analytics,
         portals=Portals(db, clock),
         portal_sessions=Sessions(db, clock, guard, portal_url(settings)),

@@ -165,7 +165,7 @@ class Admission:
 
     async def meter(self, who: Principal) -> Allowance | None:
         """Count the call against the workspace's quota."""
-        quota = self._callers.charge(who)
+        quota = await self._callers.charge(who)
         if quota is None:
             return None
         return Allowance(quota.limit, quota.remaining, quota.reset_s, quota.admitted)

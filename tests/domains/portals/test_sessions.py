@@ -10,6 +10,7 @@ from latchwork.adapters.memory import MemoryCounters
 from latchwork.domains.keys import Apis
 from latchwork.domains.portals import Guard, NewPortal, NewSession, Portals, Sessions, Sweeper
 from latchwork.domains.portals.tables import portal_sessions
+from latchwork.domains.ratelimits import LocalTally
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import PreconditionFailed
@@ -25,7 +26,7 @@ class Lobby:
     def __init__(self, db: Database) -> None:
         self.db = db
         self.clock = ManualClock()
-        guard = Guard(MemoryCounters(), self.clock)
+        guard = Guard(LocalTally(MemoryCounters()), self.clock)
         self.sessions = Sessions(
             db, self.clock, guard, "https://x.test", most_of_a_user=2, most_of_a_portal=3
         )

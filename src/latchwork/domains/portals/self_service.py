@@ -29,7 +29,7 @@ class SelfService:
         Raises `KeyNotFound`, `PreconditionFailed`, and `TooManyRequests` for more than a few an hour.
         """
         _permitted(visitor, "keys:reroll")
-        self.guard.charge_reroll(visitor.session)
+        await self.guard.charge_reroll(visitor.session)
         owner = Owner(visitor.portal.keyspace_id, visitor.session.external_id)
         return await self.keys.reroll(visitor.who, key_id, grace_ms=grace_ms, owner=owner)
 

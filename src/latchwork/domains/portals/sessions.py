@@ -88,7 +88,7 @@ class Sessions:
 
         Raises `PortalSessionNotFound`, and `TooManyRequests` for an address that tries codes that nobody has.
         """
-        self.guard.must_not_guess(remote_ip)
+        await self.guard.must_not_guess(remote_ip)
         now_ms, token = self.clock.now_ms(), rules.new_token()
         digests = rules.digest_of(code.encode()), rules.digest_of(token.encode())
 
@@ -105,7 +105,7 @@ class Sessions:
 
         session = await self.db.write(unit)
         if session is None:
-            self.guard.guessed(remote_ip)
+            await self.guard.guessed(remote_ip)
             raise PortalSessionNotFound
         return OpenedSession(session, token)
 
@@ -117,7 +117,7 @@ class Sessions:
             raise PortalSessionNotFound
         if not found.workspace_enabled:
             raise WorkspaceDisabled
-        self.guard.charge(found.session)
+        await self.guard.charge(found.session)
         return _visitor(found, remote_ip, user_agent, request_id)
 
     async def page(

@@ -12,7 +12,7 @@ from latchwork.domains.ratelimits.faults import (
     NamespaceTaken,
     OverrideNotFound,
 )
-from latchwork.domains.ratelimits.limiter import LimitAnswer, Limiter, LimitRequest
+from latchwork.domains.ratelimits.limiter import LimitAnswer, LimitAsked, Limiter, LimitRequest
 from latchwork.domains.ratelimits.namespaces import Namespaces
 from latchwork.domains.ratelimits.overrides import OverrideMatcher
 from latchwork.domains.ratelimits.ports import Counters, Done, LocalCounters, SharedCounters, Sharing
@@ -36,6 +36,7 @@ from latchwork.domains.ratelimits.records import (
 )
 from latchwork.domains.ratelimits.service import Overrides
 from latchwork.domains.ratelimits.standby import Standby
+from latchwork.domains.ratelimits.tally import LocalTally, SharedTally, Tally
 
 __all__ = [
     "ENFORCE",
@@ -50,12 +51,14 @@ __all__ = [
     "Done",
     "Held",
     "LimitAnswer",
+    "LimitAsked",
     "LimitCheck",
     "LimitRequest",
     "LimitRule",
     "LimitState",
     "Limiter",
     "LocalCounters",
+    "LocalTally",
     "Mode",
     "Namespace",
     "NamespaceGone",
@@ -67,8 +70,10 @@ __all__ = [
     "OverrideNotFound",
     "Overrides",
     "SharedCounters",
+    "SharedTally",
     "Sharing",
     "Standby",
+    "Tally",
     "counter_key",
     "limit_facts",
 ]

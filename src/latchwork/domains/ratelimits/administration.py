@@ -6,8 +6,8 @@ from latchwork.domains import audit
 from latchwork.domains.ratelimits import store
 from latchwork.domains.ratelimits.faults import NamespaceNotFound, NamespaceTaken
 from latchwork.domains.ratelimits.namespaces import Namespaces
-from latchwork.domains.ratelimits.ports import Counters
 from latchwork.domains.ratelimits.records import Namespace, counter_key
+from latchwork.domains.ratelimits.tally import Tally
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
@@ -24,7 +24,7 @@ class Administration:
     db: Database
     clock: Clock
     namespaces: Namespaces
-    counters: Counters
+    tally: Tally
 
     async def page(
         self, who: Principal, *, search: str, cursor: str, limit: int
@@ -99,7 +99,7 @@ class Administration:
             tell(connection, Event.now(who.workspace_id, "ratelimit.reset", now_ms, namespace_id=known.id))
 
         await self.db.write(unit)
-        self.counters.reset(counter_key(who.workspace_id, known.id, identifier))
+        await self.tally.reset(counter_key(who.workspace_id, known.id, identifier))
 
 
 def _live(connection: Connection, who: Principal, namespace_id: str) -> Namespace:

@@ -1,13 +1,12 @@
 """The limiter: may this identifier go on, in this namespace?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.ratelimits.faults import NamespaceGone
 from latchwork.domains.ratelimits.namespaces import KnownNamespace, Namespaces
-from latchwork.domains.ratelimits.ports import Counters
 from latchwork.domains.ratelimits.records import (
     ENFORCE,
     SLIDING_WINDOW,
@@ -17,6 +16,7 @@ from latchwork.domains.ratelimits.records import (
     Mode,
     counter_key,
 )
+from latchwork.domains.ratelimits.tally import LocalTally, SharedTally
 from latchwork.kernel.faults import InsufficientPermissions
 from latchwork.kernel.principal import EVERYTHING, Principal, lacking
 
@@ -42,12 +42,42 @@ class LimitAnswer(msgspec.Struct, frozen=True):
     override_id: str | None
 
 
-class Limiter:
-    """Answers rate-limit questions. `attempt` never waits; `limit` and `limit_all` fetch what is missing."""
+class LimitAsked:
+    """An answer that shared counters have yet to give."""
 
-    def __init__(self, namespaces: Namespaces, counters: Counters, analytics: Analytics) -> None:
+    __slots__ = ("_callbacks", "_limit", "_override_id", "_state")
+
+    def __init__(self, limit: int, override_id: str | None) -> None:
+        self._limit = limit
+        self._override_id = override_id
+        self._state: LimitState | None = None
+        self._callbacks: list[Callable[[LimitAnswer], None]] = []
+
+    def told(self, states: Sequence[LimitState]) -> None:
+        """Hear of the state."""
+        self._state = states[0]
+        for callback in self._callbacks:
+            self.then(callback)
+
+    def then(self, callback: Callable[[LimitAnswer], None]) -> None:
+        """Call `callback` once with the answer; at once when it is already there."""
+        if self._state is None:
+            self._callbacks.append(callback)
+        else:
+            callback(LimitAnswer(self._state, self._limit, self._override_id))
+
+
+class Limiter:
+    """Answers rate-limit questions; `limit` and `limit_all` fetch what is missing.
+
+    Without waiting, `attempt` answers where the counters are this process's own, `ask` where they are shared.
+    """
+
+    def __init__(self, namespaces: Namespaces, tally: LocalTally | SharedTally, analytics: Analytics) -> None:
         self._namespaces = namespaces
-        self._counters = counters
+        self._tally = tally
+        self.is_shared = isinstance(tally, SharedTally)
+        self._counters = tally.counters if isinstance(tally, LocalTally) else None
         self._record = analytics.ratelimits.append
 
     def attempt(
@@ -59,15 +89,40 @@ class Limiter:
         now_ms: int,
     ) -> LimitAnswer | None:
         """The answer if memory suffices and nothing is in the way; else `None`, with nothing taken."""
-        known = self._namespaces.known(workspace_id, request.namespace)
-        if known is None or known.namespace.deleted_at_ms is not None:
-            return None
-        if not _may_limit(permissions, known.namespace.id):
+        known = self._ready(workspace_id, permissions, request)
+        if known is None or self._counters is None:
             return None
         check, override_id = _check(known, request, now_ms)
         answer = LimitAnswer(self._counters.take_one(check, now_ms), check.limit, override_id)
         self._observe(known, request, answer, request_id, now_ms)
         return answer
+
+    def ask(
+        self,
+        workspace_id: str,
+        permissions: frozenset[str],
+        request: LimitRequest,
+        request_id: str,
+        now_ms: int,
+    ) -> "LimitAsked | None":
+        """An answer to come if nothing but the counters is missing; else `None`, with nothing taken."""
+        known = self._ready(workspace_id, permissions, request)
+        if known is None or not isinstance(self._tally, SharedTally):
+            return None
+        check, override_id = _check(known, request, now_ms)
+        asked = LimitAsked(check.limit, override_id)
+        asked.then(lambda answer: self._observe(known, request, answer, request_id, now_ms))
+        self._tally.ask([check], now_ms, asked.told)
+        return asked
+
+    def _ready(
+        self, workspace_id: str, permissions: frozenset[str], request: LimitRequest
+    ) -> KnownNamespace | None:
+        """The namespace, if it is in memory and the caller may limit in it."""
+        known = self._namespaces.known(workspace_id, request.namespace)
+        if known is None or known.namespace.deleted_at_ms is not None:
+            return None
+        return known if _may_limit(permissions, known.namespace.id) else None
 
     async def limit(
         self, who: Principal, request: LimitRequest, now_ms: int, *, observe: bool
@@ -80,7 +135,7 @@ class Limiter:
         _must_be_live(known)
         who.must("ratelimit", known.namespace.id, "limit")
         check, override_id = _check(known, request, now_ms)
-        answer = LimitAnswer(self._counters.take_one(check, now_ms), check.limit, override_id)
+        answer = LimitAnswer(await self._tally.take_one(check, now_ms), check.limit, override_id)
         if observe:
             self._observe(known, request, answer, who.request_id, now_ms)
         return answer
@@ -94,7 +149,7 @@ class Limiter:
         for namespace in known:
             _must_be_live(namespace)
         asked = [_check(found, request, now_ms) for found, request in zip(known, requests, strict=True)]
-        states = self._counters.take([check for check, _ in asked], now_ms)
+        states = await self._tally.take([check for check, _ in asked], now_ms)
         answers = [
             LimitAnswer(state, check.limit, override_id)
             for state, (check, override_id) in zip(states, asked, strict=True)
@@ -109,11 +164,11 @@ class Limiter:
         if known is None:
             who.must("ratelimit", "*", "limit")
             check = _plain(who.workspace_id, "", request)
-            return LimitAnswer(self._counters.peek([check], now_ms)[0], check.limit, None)
+            return LimitAnswer((await self._tally.peek([check], now_ms))[0], check.limit, None)
         _must_be_live(known)
         who.must("ratelimit", known.namespace.id, "limit")
         check, override_id = _check(known, request, now_ms)
-        return LimitAnswer(self._counters.peek([check], now_ms)[0], check.limit, override_id)
+        return LimitAnswer((await self._tally.peek([check], now_ms))[0], check.limit, override_id)
 
     async def _resolve(self, who: Principal, name: str) -> KnownNamespace:
         return (await self._resolve_all(who, [name]))[0]

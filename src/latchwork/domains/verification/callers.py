@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from latchwork.domains.ratelimits import Counters, LimitCheck, counter_key
+from latchwork.domains.ratelimits import LimitCheck, Tally, counter_key
 from latchwork.domains.verification.cache import SnapshotCache
 from latchwork.domains.verification.faults import CallerDisabled, CallerExpired
 from latchwork.domains.verification.snapshots import CallerSnapshot
@@ -32,13 +32,13 @@ class Callers:
     def __init__(
         self,
         cache: SnapshotCache[CallerSnapshot],
-        counters: Counters,
+        tally: Tally,
         clock: Clock,
         uses: dict[str, int],
     ) -> None:
         """`uses` is where it notes when each root key was last used, in ms by id."""
         self.cache = cache
-        self._counters = counters
+        self._tally = tally
         self._clock = clock
         self._used = uses
 
@@ -70,14 +70,14 @@ class Callers:
         self._used[caller.key_id] = now_ms
         return caller
 
-    def charge(self, who: Principal) -> Quota | None:
+    async def charge(self, who: Principal) -> Quota | None:
         """Count one call against the workspace's quota; `None` where it has none."""
         limit = who.requests_per_minute
-        return None if limit is None else self._charge(who.workspace_id, "api", limit)
+        return None if limit is None else await self._charge(who.workspace_id, "api", limit)
 
-    def charge_whoami(self, who: Principal) -> None:
+    async def charge_whoami(self, who: Principal) -> None:
         """Count one look-up of a key by its text, so that nobody can guess at leisure."""
-        quota = self._charge(who.workspace_id, f"whoami:{who.subject_id}", WHOAMI_PER_MINUTE)
+        quota = await self._charge(who.workspace_id, f"whoami:{who.subject_id}", WHOAMI_PER_MINUTE)
         if not quota.admitted:
             raise TooManyRequests(
                 f"At most {WHOAMI_PER_MINUTE} calls of keys.whoami a minute for each root key. "
@@ -85,11 +85,11 @@ class Callers:
                 retry_after_s=quota.reset_s,
             )
 
-    def _charge(self, workspace_id: str, name: str, limit: int) -> Quota:
+    async def _charge(self, workspace_id: str, name: str, limit: int) -> Quota:
         now_ms = self._clock.now_ms()
         check = LimitCheck(counter_key(workspace_id, "quota", name), limit, _MINUTE_MS)
-        state = self._counters.take_one(check, now_ms)
-        reset_s = max(1, -(-(state.reset_ms - now_ms) // 1000))
+        state = await self._tally.take_one(check, now_ms)
+        reset_s = max(1, -(-(state.reset_ms - self._tally.time_ms(now_ms)) // 1000))
         return Quota(limit, state.remaining, reset_s, not state.exceeded)
 
 

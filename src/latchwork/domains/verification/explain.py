@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from latchwork.domains.permissions import compile_query
-from latchwork.domains.ratelimits import LimitState
+from latchwork.domains.ratelimits import LimitState, Tally
 from latchwork.domains.verification import store
 from latchwork.domains.verification.checks import CHECKS
 from latchwork.domains.verification.limits import Bound, chosen
@@ -61,8 +61,9 @@ _UNKNOWN = Explanation(
 class Explainer:
     """Explains verifications."""
 
-    def __init__(self, verifier: Verifier, db: Database) -> None:
+    def __init__(self, verifier: Verifier, tally: Tally, db: Database) -> None:
         self._verifier = verifier
+        self._tally = tally
         self._db = db
 
     async def digest_of(self, who: Principal, key_id: str) -> bytes:
@@ -72,8 +73,13 @@ class Explainer:
         )
         return b"" if found is None else found
 
-    async def explain(self, who: Principal, claim: Claim, now_ms: int) -> Explanation:
-        """What `verify` would decide and why; raises the same faults. Needs to verify and to read the key."""
+    async def explain(
+        self, who: Principal, claim: Claim, now_ms: int, *, is_supposed: bool = False
+    ) -> Explanation:
+        """What `verify` would decide and why; raises the same faults. Needs to verify and to read the key.
+
+        `is_supposed`: as if it were `now_ms`, which it is not.
+        """
         snapshot = await self._verifier.keys.fetch(claim.digest) if claim.digest else None
         if snapshot is None or not self._may(who, claim, snapshot):
             return _UNKNOWN
@@ -82,7 +88,7 @@ class Explainer:
                 await self._verifier.ledger.settled(payer)
         steps = [Step("key", "passed", f"The key is {snapshot.key_id} of API {snapshot.api_id}.")]
         steps += self._stateless(snapshot, claim, now_ms)
-        steps += self._limits(snapshot, claim, now_ms)
+        steps += await self._limits(snapshot, claim, now_ms, is_supposed)
         steps += self._credits(snapshot, claim, now_ms)
         failed = [step.code for step in steps if step.code is not None]
         return Explanation(failed[0] if failed else Outcome.VALID, steps)
@@ -120,14 +126,14 @@ class Explainer:
             f"Give the key {missing}, directly or through a role.",
         )
 
-    def _limits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
+    async def _limits(
+        self, snapshot: KeySnapshot, claim: Claim, now_ms: int, is_supposed: bool
+    ) -> list[Step]:
         bound = chosen(snapshot, claim.limits)
         if not bound:
-            yield Step("ratelimits", "skipped", "No limit applies to this request.")
-            return
-        states = self._verifier.counters.peek([check for _, check in bound], now_ms)
-        for limit, state in zip(bound, states, strict=True):
-            yield _limit_step(limit, state)
+            return [Step("ratelimits", "skipped", "No limit applies to this request.")]
+        states = await self._tally.peek([check for _, check in bound], now_ms, is_supposed=is_supposed)
+        return [_limit_step(limit, state) for limit, state in zip(bound, states, strict=True)]
 
     def _credits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
         purse, cost = snapshot.purse, 1 if claim.cost is None else claim.cost

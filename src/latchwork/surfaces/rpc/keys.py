@@ -149,7 +149,7 @@ class Whoami(Body):
 )
 async def whoami(call: Request, body: Whoami) -> KeyData:
     """Answers the key whose text this is; nothing is consumed. At most 100 a minute for each root key."""
-    call.platform.callers.charge_whoami(call.who)
+    await call.platform.callers.charge_whoami(call.who)
     return KeyData.of(await call.platform.keys.whoami(call.who, body.key))
 
 

@@ -1,6 +1,7 @@
 """The family `ratelimit`: limits on anything that has a name, and overrides for some of it."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,6 +12,7 @@ from latchwork.domains.ratelimits import (
     SLIDING_WINDOW,
     Algorithm,
     LimitAnswer,
+    LimitAsked,
     LimitRequest,
     Mode,
     NamespaceGone,
@@ -20,7 +22,7 @@ from latchwork.domains.ratelimits import (
 )
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
-from latchwork.surfaces.http.hot import HotHandler
+from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, Empty, Positive
 from latchwork.surfaces.rpc.procedures import Family, Page, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
@@ -96,11 +98,17 @@ def _body(request_id: str, request: LimitRequest, answer: LimitAnswer) -> bytes:
 
 
 def hot_limit(services: Services) -> HotHandler:
-    """The handler that answers from memory; what it does not accept goes the ordinary way."""
-    decode = msgspec.json.Decoder(LimitIdentifier).decode
-    known, attempt, now = services.callers.known, services.limiter.attempt, services.clock.now_ms
+    """The handler that answers from memory, or when the shared counters have counted.
 
-    def limit(token: bytes, body: bytes, ip: str) -> bytes | None:
+    What it does not accept goes the ordinary way.
+    """
+    decode = msgspec.json.Decoder(LimitIdentifier).decode
+    known, now, limiter = services.callers.known, services.clock.now_ms, services.limiter
+    attempt: Callable[..., Any] = limiter.ask if limiter.is_shared else limiter.attempt
+    answered: Callable[[str, LimitRequest, Any], bytes | LimitLater]
+    answered = LimitLater if limiter.is_shared else _body
+
+    def limit(token: bytes, body: bytes, ip: str) -> "bytes | LimitLater | None":
         now_ms = now()
         caller = known(token, now_ms)
         if caller is None or not body.isascii():
@@ -111,9 +119,24 @@ def hot_limit(services: Services) -> HotHandler:
             return None
         request_id = new_request_id()
         answer = attempt(caller.workspace_id, caller.permissions, request, request_id, now_ms)
-        return None if answer is None else _body(request_id, request, answer)
+        return None if answer is None else answered(request_id, request, answer)
 
     return limit
+
+
+class LimitLater:
+    """An answer that leaves when the shared counters have counted."""
+
+    __slots__ = ("_asked", "_request", "_request_id")
+
+    def __init__(self, request_id: str, request: LimitRequest, asked: LimitAsked) -> None:
+        self._asked = asked
+        self._request = request
+        self._request_id = request_id
+
+    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
+        """See `surfaces.http.hot.Later`."""
+        self._asked.then(lambda answer: callback(_body(self._request_id, self._request, answer)))
 
 
 @family.procedure(

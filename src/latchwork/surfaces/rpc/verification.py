@@ -343,4 +343,5 @@ async def explain_key(call: Request, body: ExplainKey) -> ExplanationData:
     ip = call.remote_ip if isinstance(body.ip, UnsetType) else body.ip
     at_ms = call.now_ms if isinstance(body.at, UnsetType) else body.at
     claim = claim_of(body, digest, ip, call.request_id)
-    return ExplanationData.of(await services.explainer.explain(call.who, claim, at_ms))
+    supposed = not isinstance(body.at, UnsetType)
+    return ExplanationData.of(await services.explainer.explain(call.who, claim, at_ms, is_supposed=supposed))
