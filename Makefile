@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run demo test check format bench
+.PHONY: help setup run demo test chaos check format bench
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,13 @@ demo: setup ## Play the story: create a key, verify it, run out of credits, hit 
 test: setup ## Run every test, with coverage; one part with ARGS="tests/domains -k credits"
 	@bash scripts/services.sh postgresql redis-server nginx caddy haproxy
 	@bash scripts/test.sh $(ARGS)
+
+SEEDS ?= 2000
+ROUNDS ?= 3
+chaos: setup ## Play a cluster's faults at length: SEEDS=2000 in the simulator, ROUNDS=3 with real servers
+	@bash scripts/services.sh postgresql redis-server
+	@SIMULATOR_SEEDS=$(SEEDS) $(BIN)/pytest -n 2 --dist load tests/simulator
+	@for round in $$(seq $(ROUNDS)); do CHAOS_ROUNDS=5 $(BIN)/pytest -s tests/faults || exit 1; done
 
 check: setup ## Lint, format, types, import contracts, and the lock in step with pyproject.toml
 	@bash scripts/check.sh

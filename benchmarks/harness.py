@@ -54,31 +54,6 @@ def scratch(name: str) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-_SPIN = """
-import os, sys, time
-os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-end = time.monotonic() + float(sys.argv[1])
-while time.monotonic() < end:
-    pass
-"""
-
-
-@contextlib.contextmanager
-def awake(core: int, seconds: float) -> Iterator[None]:
-    """Keep a core from falling asleep with work that gives way to everything else, for so long at most.
-
-    To wake a sleeping core of a virtual machine costs the one who wakes it some three microseconds. A server
-    that is slower than its load generator would pay that with nearly every answer and a faster one never, so
-    without this the comparison is of sleeping habits.
-    """
-    spin = subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c", _SPIN, str(seconds)])
-    try:
-        yield
-    finally:
-        spin.kill()
-        spin.wait()
-
-
 @dataclass(frozen=True, slots=True)
 class _Stat:
     pid: int

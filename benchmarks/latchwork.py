@@ -5,9 +5,10 @@ import http.client
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.harness import BIN, BenchError, Served, free_port, scratch
@@ -24,15 +25,26 @@ _WARMING_S = 5
 class Latchwork(Served):
     """`latchwork serve` in a data directory; calls to it go through one kept connection."""
 
-    def __init__(self, data_dir: Path, root_key: str | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        root_key: str | None = None,
+        *,
+        workers: int = 1,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`settings` are further variables of its environment."""
         self.data_dir = data_dir
         self.root_key = root_key or f"bench_{secrets.token_urlsafe(32)}"
         port = free_port()
         super().__init__(
-            [BIN / "latchwork", "serve", "--port", str(port), "--data-dir", data_dir],
+            [
+                *(BIN / "latchwork", "serve", "--port", str(port), "--data-dir", data_dir),
+                *("--workers", str(workers)),
+            ],
             port,
             ready="/health/ready",
-            env={"LATCHWORK_BOOTSTRAP_ROOT_KEY": self.root_key},
+            env={"LATCHWORK_BOOTSTRAP_ROOT_KEY": self.root_key, **settings},
             log=data_dir.parent / f"{data_dir.name}.log",
         )
         self._connection: http.client.HTTPConnection | None = None

@@ -5,5 +5,6 @@ cd "$(dirname "$0")/.."
 if [ $# -gt 0 ]; then
   exec .venv/bin/pytest "$@"
 fi
-.venv/bin/pytest --cov --cov-report= --durations=10
+# Two at a time, as that many cores are to be expected; a file stays together, with the servers that it starts.
+.venv/bin/pytest -n 2 --dist loadfile --cov --cov-report= --durations=20
 .venv/bin/python scripts/coverage_floors.py

@@ -3,16 +3,30 @@
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from latchwork.kernel.sql import Database, PostgresDatabase, SqliteDatabase
+from tests.engines.clickhouse_http import ClickHouseServer, clickhouse_server
+from tests.engines.fault_proxy import FaultProxy, fault_proxy
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
+from tests.engines.redis import Redis, redis_server
 
 # No test depends on how fast the machine is.
 settings.register_profile("latchwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("latchwork")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A `house` stands on each database, and where a test is for everywhere it is a node of a cluster too."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "house" not in metafunc.fixturenames or any("house" in mark.args[0] for mark in marks):
+        return
+    everywhere = metafunc.definition.get_closest_marker("everywhere") is not None
+    houses = ["sqlite", "postgres", "cluster"] if everywhere else ["sqlite", "postgres"]
+    metafunc.parametrize("house", houses, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +60,33 @@ def postgres_url(postgres: Postgres, migrated_postgres: str) -> Iterator[str]:
     postgres.drop(name)
 
 
+@pytest.fixture
+async def postgres_proxy(postgres: Postgres) -> AsyncIterator[FaultProxy]:
+    """A way to PostgreSQL that a test may spoil."""
+    async with fault_proxy(postgres.port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def distant_url(postgres: Postgres, postgres_url: str, postgres_proxy: FaultProxy) -> str:
+    """The URL of the database of `postgres_url`, by that way."""
+    return postgres_url.replace(f":{postgres.port}/", f":{postgres_proxy.port}/")
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A Redis for the whole session; started only when a test asks for it."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis: Redis) -> str:
+    """The URL of an empty Redis."""
+    redis.command("FLUSHALL")
+    return redis.url
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file that others are copied from."""
@@ -60,6 +101,19 @@ def sqlite_path(migrated_sqlite: Path, tmp_path: Path) -> Path:
     path = tmp_path / "latchwork.db"
     shutil.copy(migrated_sqlite, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouseServer]:
+    """A ClickHouse for the whole session; started only when a test asks for it."""
+    with clickhouse_server() as server:
+        yield server
+
+
+@pytest.fixture
+def clickhouse_url(clickhouse: ClickHouseServer) -> str:
+    """The URL of a ClickHouse database that is not there yet."""
+    return clickhouse.url(f"test_{uuid4().hex}")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

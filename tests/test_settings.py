@@ -253,6 +253,32 @@ def test_a_url_without_a_password_is_shown_whole(tmp_path: Path) -> None:
     assert str(settings.database_url) == "postgresql:///keys"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "clickhouse://u:hunter22@h/d",
+        "http:///d",
+        "http://u:hunter22@h/a/b",
+        "http://h:0/",
+        "http://[u:hunter22",
+    ],
+)
+def test_what_is_no_address_of_a_clickhouse_is_refused_without_repeating_its_password(
+    tmp_path: Path, url: str
+) -> None:
+    told = refusal_of(tmp_path, {"LATCHWORK_CLICKHOUSE_URL": url})
+    assert "left out to keep events in the data directory" in told
+    assert "hunter22" not in told
+
+
+def test_the_password_of_a_clickhouse_is_hidden(tmp_path: Path) -> None:
+    url = "https://ada:hunter22@events.example/keys"
+    settings = settings_of(tmp_path, {"LATCHWORK_CLICKHOUSE_URL": url})
+    assert settings.clickhouse_url is not None and settings.clickhouse_url.reveal() == url
+    assert str(settings.clickhouse_url) == "https://ada:********@events.example/keys"
+    assert "is a sample" in refusal_of(tmp_path, {"LATCHWORK_CLICKHOUSE_URL": "http://u:changeme@h"})
+
+
 def test_secrets_are_equal_when_their_values_are() -> None:
     assert Secret("a") == Secret("a", "shown") and hash(Secret("a")) == hash(Secret("a"))
     assert Secret("a") != Secret("b") and Secret("a") != "a"
@@ -307,3 +333,27 @@ class TestEncryption:
     def test_older_keys_need_one_to_encrypt_with(self, tmp_path: Path) -> None:
         said = refusal_of(tmp_path, {"LATCHWORK_ENCRYPTION__OLD_KEYS": self.KEY})
         assert "LATCHWORK_ENCRYPTION__KEY, the key to encrypt with" in said
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:hunter22@h", "redis://", "redis://u:hunter22@h/keys", "unix://", "6379"]
+)
+def test_what_is_no_redis_is_refused_without_repeating_its_password(tmp_path: Path, url: str) -> None:
+    given = {"LATCHWORK_DATABASE_URL": "postgresql:///keys", "LATCHWORK_REDIS_URL": url}
+    told = refusal_of(tmp_path, given)
+    assert "or left out to run as one process" in told
+    assert "hunter22" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "rediss://:hunter22@h:6380/3", "unix:///run/redis.sock", "redis://[::1]"]
+)
+def test_a_redis_is_named_by_a_url_whose_password_is_not_shown(tmp_path: Path, url: str) -> None:
+    given = {"LATCHWORK_DATABASE_URL": "postgresql:///keys", "LATCHWORK_REDIS_URL": url}
+    found = settings_of(tmp_path, given).redis_url
+    assert found is not None and found.reveal() == url
+    assert "hunter22" not in str(found)
+
+
+def test_redis_without_postgresql_is_refused(tmp_path: Path) -> None:
+    assert "set LATCHWORK_DATABASE_URL too" in refusal_of(tmp_path, {"LATCHWORK_REDIS_URL": "redis://h"})

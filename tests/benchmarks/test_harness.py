@@ -13,7 +13,8 @@ from benchmarks.rounds import Round, Rounds
 
 SPINNING = """
 import http.server, os, subprocess, sys
-subprocess.run([sys.executable, "-c", "sum(range(6_000_000))"])
+child = "import time\\nwhile time.process_time() < 1.1: pass"
+subprocess.run([sys.executable, "-c", child])
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 
@@ -24,11 +25,8 @@ def _served(tmp_path: Path, program: str) -> Served:
 
 
 def test_cpu_time_includes_children_that_have_ended(tmp_path: Path) -> None:
-    with (
-        _served(tmp_path, SPINNING) as with_child,
-        _served(tmp_path, SPINNING.replace("6_000", "6")) as without,
-    ):
-        assert with_child.cpu_s() > without.cpu_s()
+    with _served(tmp_path, SPINNING) as server:
+        assert server.cpu_s() >= 1
 
 
 def test_a_server_is_gone_after_its_measurement(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Starting and stopping: what is said, what is made, and what stands in the way."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import asyncpg
 import pytest
 
 from latchwork.cli.welcome import Ready, commands, lines_of
@@ -197,6 +199,22 @@ def test_postgresql_serves_one_process_at_a_time(tmp_path: Path, postgres_url: s
     assert len(ended.err.splitlines()) == 1
 
 
+async def test_a_process_whose_database_another_has_begun_to_serve_stops(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with serving(tmp_path, LATCHWORK_DATABASE_URL=postgres_url) as first:
+        other = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+        while not await other.fetchval("SELECT pg_try_advisory_lock(hashtext('latchwork'))"):
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND pid <> pg_backend_pid()"
+            )
+        assert await asyncio.to_thread(first.process.wait, 30) == 0
+        await other.close()
+    assert "Another process has begun to serve this database" in (tmp_path / "stderr.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
@@ -231,3 +249,11 @@ def test_a_root_key_with_signs_of_the_shell_is_quoted() -> None:
         ["sh", "-c", f'{first}; printf %s "$ROOT_KEY"'], capture_output=True, text=True, check=True
     )
     assert ran.stdout == "a'b$c"
+
+
+def test_what_workers_have_left_to_send_is_sent_by_the_one_process_after_them(tmp_path: Path) -> None:
+    left = tmp_path / "latchwork-data" / "workers" / "3" / "spool"
+    left.mkdir(parents=True)
+    (left / "anything.batch").write_bytes(b"")
+    with serving(tmp_path):
+        assert list(left.iterdir()) == []

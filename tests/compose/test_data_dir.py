@@ -107,3 +107,25 @@ def test_a_directory_where_the_lock_belongs_makes_it_unusable(tmp_path: Path) ->
 def test_a_directory_on_a_read_only_file_system_is_unusable() -> None:
     with pytest.raises(DataDirUnusable, match="The data directory /proc/latchwork cannot be written"):
         DataDir(Path("/proc/latchwork")).create()
+
+
+@pytest.mark.parametrize(
+    ("own", "workers", "adopted"),
+    [
+        (".", 0, {"w0", "w1", "w2", "own"}),
+        ("workers/0", 2, {"w0", "w2", "own"}),
+        ("workers/0", 4, {"w0", "own"}),
+    ],
+    ids=["one process", "fewer workers", "as many workers"],
+)
+def test_events_that_nobody_sends_any_more_are_adopted(
+    tmp_path: Path, own: str, workers: int, adopted: set[str]
+) -> None:
+    for number in range(3):
+        DataDir(tmp_path / "workers" / str(number)).create()
+        (tmp_path / "workers" / str(number) / "spool" / f"w{number}.batch").touch()
+    DataDir(tmp_path).create()
+    (tmp_path / "spool" / "own.batch").touch()
+    directory = DataDir(tmp_path / own)
+    directory.adopt(tmp_path, workers)
+    assert {path.stem for path in directory.spool.iterdir()} == adopted

@@ -44,6 +44,7 @@ def test_keys_come_from_the_lines_of_a_file_each_time_it_is_asked_for(tmp_path: 
         (b"# nothing\n\n", "holds no key."),
         (f"{NEW.reveal()}\nhunter2hunter2\n".encode(), "is not a key: it must be 32 bytes, not 10."),
     ],
+    ids=["missing", "not text", "empty", "not a key"],
 )
 def test_a_file_that_cannot_be_used_is_told_of_without_what_is_in_it(
     tmp_path: Path, content: bytes | None, said: str

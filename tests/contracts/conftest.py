@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latchwork.adapters.clickhouse import ClickHouseAnalytics
+from latchwork.adapters.duckdb import DuckDbAnalytics
 from latchwork.adapters.memory import MemoryCounters
 from latchwork.adapters.redis import RedisCounters
+from latchwork.domains.analytics import AnalyticsStore
 from latchwork.domains.ratelimits import Algorithm, Counters, LimitCheck, LimitState, Standby
 from latchwork.kernel.clock import SteadyClock
 from tests.engines.redis import Redis, redis_server
@@ -79,3 +83,16 @@ def counters(request: pytest.FixtureRequest) -> Counters:
         return MemoryCounters()
     shared: Counters = request.getfixturevalue("shared_counters")
     return shared
+
+
+@pytest.fixture(params=["duckdb", "clickhouse"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnalyticsStore]:
+    """An open, empty store."""
+    opened: AnalyticsStore
+    if request.param == "duckdb":
+        opened = DuckDbAnalytics(tmp_path / "a.duckdb")
+    else:
+        opened = ClickHouseAnalytics(request.getfixturevalue("clickhouse_url"))
+    opened.open()
+    yield opened
+    opened.close()

@@ -7,6 +7,8 @@ from latchwork.settings import LogSettings
 
 _CHATTY = ("alembic", "uvicorn")  # tell of every step of theirs; only their warnings concern an operator
 
+_REPEATING = ("urllib3", "clickhouse_connect")  # tell of every attempt; the analytics tell once what it means
+
 
 class JsonLines(logging.Formatter):
     """One object a line: time, level, logger, message, and the exception where there is one."""
@@ -34,6 +36,9 @@ def log_as(settings: LogSettings) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    if settings.level != "debug":
+        for name in _REPEATING:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if settings.level == "info":
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -13,8 +13,8 @@ from latchwork.compose import control
 from latchwork.compose.data_dir import DataDir, DataDirLocked
 from latchwork.settings import Settings, load
 
-PATIENCE_S = 10.0
-"""A server takes a moment from its lock to its socket, and from the end of its socket to its own."""
+PATIENCE_S = 20.0
+"""A server takes a moment from its lock to its socket, and from the end of its socket to its own; so do commands."""
 
 _PAUSE_S = 0.05
 

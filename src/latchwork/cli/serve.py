@@ -3,13 +3,14 @@
 import os
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from latchwork.cli.failures import Failure
 from latchwork.cli.options import Asked, everywhere
-from latchwork.cli.welcome import Ready, lines_of
+from latchwork.cli.welcome import show
 
 if TYPE_CHECKING:
     from latchwork.compose.data_dir import DataDir
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--host", help="The address to listen on; else 127.0.0.1.")
 @click.option("--port", type=int, help="The port to listen on; else 8765. 0 takes a free one.")
+@click.option("--workers", type=int, help="Processes on this host; more than 1 need PostgreSQL and Redis.")
+@click.option("--worker", type=int, hidden=True)
+@click.option("--listener", type=int, hidden=True)
 @everywhere
-def serve(asked: Asked, host: str | None, port: int | None) -> None:
+def serve(
+    asked: Asked,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    worker: int | None,
+    listener: int | None,
+) -> None:
     """Serve the API until stopped.
 
     The first start makes a workspace and a root key, which is shown once. With --json one line tells when
@@ -31,24 +42,54 @@ def serve(asked: Asked, host: str | None, port: int | None) -> None:
     from latchwork.compose.data_dir import DataDir
     from latchwork.settings import load
 
-    flags = {"host": host, "port": port, "data_dir": asked.data_dir}
+    flags = {"host": host, "port": port, "data_dir": asked.data_dir, "workers": workers}
     settings = load(os.environ, flags=flags, config=asked.config).settings
     log_as(settings.log)
     directory = DataDir(settings.data_dir)
-    with directory.lock(), _bound(settings) as listener:
-        import uvloop
+    if worker is not None and listener is not None:
+        _work(asked, settings, directory, worker, listener)
+        return
+    with directory.lock(), _bound(settings) as sock:
+        if settings.workers > 1:
+            from latchwork.cli.workers import supervise
 
-        uvloop.run(_serve(_Start(asked, settings, directory, listener)))
+            supervise(asked, settings, sock)
+        else:
+            directory.adopt(directory.path, 0)
+            _run(_Start(asked, settings, directory.control_socket, sock))
 
 
 class _Start(NamedTuple):
+    """`control` is where commands are taken; a worker is one of several, a child of who began them."""
+
     asked: Asked
     settings: "Settings"
-    directory: "DataDir"
+    control: Path | None
     listener: socket.socket
+    is_worker: bool = False
+
+
+def _work(asked: Asked, settings: "Settings", directory: "DataDir", number: int, listener: int) -> None:
+    """Be one of several workers, in a directory of its own; the first takes the commands for all."""
+    from latchwork.compose.data_dir import DataDir
+
+    own = DataDir(directory.path / "workers" / str(number))
+    control = directory.control_socket if number == 0 else None
+    with own.lock(), socket.socket(fileno=listener) as sock:
+        if number == 0:  # before any other is started
+            own.adopt(directory.path, settings.workers)
+        _run(_Start(asked, replace(settings, data_dir=own.path), control, sock, is_worker=True))
+
+
+def _run(start: _Start) -> None:
+    import uvloop
+
+    uvloop.run(_serve(start))
 
 
 async def _serve(start: _Start) -> None:
+    from contextlib import AsyncExitStack
+
     from latchwork.compose.control import listening
     from latchwork.compose.first_start import ensure_entrance
     from latchwork.compose.platform import opened
@@ -57,17 +98,20 @@ async def _serve(start: _Start) -> None:
     from latchwork.server.run import serving
 
     settings = replace(start.settings, port=start.listener.getsockname()[1])
-    async with opened(settings) as platform:
+    async with AsyncExitStack() as stack:
+        platform = await stack.enter_async_context(opened(settings))
         await platform.vault.warn()
         entered = await ensure_entrance(platform)
         doors = doors_of(platform)
-        async with listening(start.directory.control_socket, VERBS, platform):
-            await serving(
-                doors.application,
-                start.listener,
-                http=doors.protocol,
-                on_ready=lambda: _announce(start, entered),
-            )
+        if start.control is not None:
+            await stack.enter_async_context(listening(start.control, VERBS, platform))
+        await serving(
+            doors.application,
+            start.listener,
+            http=doors.protocol,
+            on_ready=lambda: _announce(start, entered),
+            is_worker=start.is_worker,
+        )
 
 
 def _bound(settings: "Settings") -> socket.socket:
@@ -87,23 +131,17 @@ def _announce(start: _Start, entered: "Entered") -> None:
 
     settings = start.settings
     url = address(settings.host, start.listener.getsockname()[1])
-    ready = Ready(
-        url=url,
-        docs_url=None if settings.docs == "off" else f"{url}/docs",
-        root_key=entered.minted,
-        bootstrapped=entered.is_first and entered.minted is None,
-    )
     if entered.added and not entered.is_first:
         click.echo(
             "latchwork: the root key of the settings is new; the earlier root keys still work.", err=True
         )
-    told = {"url": url, "docsUrl": ready.docs_url, "rootKey": ready.root_key, "pid": os.getpid()}
-    start.asked.show({name: each for name, each in told.items() if each is not None}, lambda: _print(ready))
-
-
-def _print(ready: Ready) -> None:
-    """Plain lines; on a terminal the first in bold. Long ones are never broken: they are to be copied."""
-    first, *rest = lines_of(ready)
-    click.secho(first, bold=True)
-    for line in rest:
-        click.echo(line)
+    told: dict[str, Any] = {
+        "url": url,
+        "docsUrl": None if settings.docs == "off" else f"{url}/docs",
+        "rootKey": entered.minted,
+        "pid": os.getpid(),
+    }
+    bootstrapped = entered.is_first and entered.minted is None
+    if start.is_worker:
+        told["bootstrapped"] = bootstrapped
+    show(start.asked, told, bootstrapped=bootstrapped)

@@ -2,7 +2,11 @@
 
 import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import click
+
+from latchwork.cli.options import Asked
 
 _JSON = "-H 'Content-Type: application/json'"
 _BOOTSTRAPPED = '"$LATCHWORK_BOOTSTRAP_ROOT_KEY"'
@@ -51,3 +55,17 @@ def _call(url: str, procedure: str, body: str) -> str:
 def _taking(member: str) -> str:
     """Cuts one member out of an answer with what every system has."""
     return f"""sed 's/.*"{member}":"\\([^"]*\\)".*/\\1/'"""
+
+
+def show(asked: Asked, told: dict[str, Any], *, bootstrapped: bool) -> None:
+    """Say that the server is ready, and where."""
+    ready = Ready(told["url"], told["docsUrl"], told["rootKey"], bootstrapped)
+    asked.show({name: each for name, each in told.items() if each is not None}, lambda: _print(ready))
+
+
+def _print(ready: Ready) -> None:
+    """Plain lines; on a terminal the first in bold. Long ones are never broken: they are to be copied."""
+    first, *rest = lines_of(ready)
+    click.secho(first, bold=True)
+    for line in rest:
+        click.echo(line)

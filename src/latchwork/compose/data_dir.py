@@ -65,6 +65,17 @@ class DataDir:
         finally:
             os.close(descriptor)
 
+    def adopt(self, root: Path, workers: int) -> None:
+        """Take events into the spool that wait where nobody sends them any more.
+
+        That is in the directories of workers beyond the first `workers` below `root`, and in `root` itself where
+        that is another one than this: fewer workers were started than last time, or one process in their place.
+        """
+        left = [each for each in root.glob("workers/*") if each.name.isdigit() and int(each.name) >= workers]
+        for directory in left if root == self.path else [*left, root]:
+            for batch in directory.glob("spool/*.batch"):
+                batch.rename(self.spool / batch.name)
+
     def _take(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,26 +1,51 @@
 """Analytics as the settings want them."""
 
+from latchwork.adapters.clickhouse import ClickHouseAnalytics
 from latchwork.adapters.duckdb import DuckDbAnalytics
 from latchwork.compose.data_dir import DataDir
-from latchwork.domains.analytics import Analytics, AnalyticsNotConfigured
+from latchwork.domains.analytics import Analytics, AnalyticsNotConfigured, AnalyticsStore
 from latchwork.domains.analytics.spool import Spool
-from latchwork.domains.workspaces import Recorded
+from latchwork.domains.verification import Recorded
 from latchwork.kernel.clock import Clock
-from latchwork.settings import AnalyticsSettings
+from latchwork.settings import Settings
+from latchwork.surfaces.agent_service.health import Part
+
+_SWITCHED_OFF = "LATCHWORK_ANALYTICS__ENABLED is false."
+_NO_PLACE = (
+    "Several processes keep their analytics in ClickHouse only, and LATCHWORK_CLICKHOUSE_URL is not set."
+)
 
 
-def analytics_of(settings: AnalyticsSettings, directory: DataDir, clock: Clock) -> Analytics:
-    """Analytics in the data directory, or none."""
-    if not settings.enabled:
-        return Analytics(None, None, clock)
+def analytics_of(settings: Settings, directory: DataDir, clock: Clock, *, alone: bool) -> Analytics:
+    """Analytics in ClickHouse where there is one, else those of a process `alone` in the data directory; or none."""
+    chosen, store = settings.analytics, _store(settings, directory, alone=alone)
+    if store is None:
+        return Analytics(None, None, clock, why_off=_NO_PLACE if chosen.enabled else _SWITCHED_OFF)
     return Analytics(
-        DuckDbAnalytics(directory.analytics),
-        Spool(directory.spool, settings.spool_max_bytes),
+        store,
+        Spool(directory.spool, chosen.spool_max_bytes),
         clock,
-        most_buffered=settings.buffer_events,
-        retention_days=settings.retention_days,
-        queries_per_hour=settings.queries_per_hour,
+        most_buffered=chosen.buffer_events,
+        retention_days=chosen.retention_days,
+        queries_per_hour=chosen.queries_per_hour,
     )
+
+
+def _store(settings: Settings, directory: DataDir, *, alone: bool) -> AnalyticsStore | None:
+    if not settings.analytics.enabled:
+        return None
+    if settings.clickhouse_url is not None:
+        return ClickHouseAnalytics(settings.clickhouse_url.reveal())
+    return DuckDbAnalytics(directory.analytics) if alone else None
+
+
+def analytics_part(analytics: Analytics) -> Part:
+    """How analytics fare, for the health surface."""
+    health = analytics.health()
+    if health.state == "off":
+        return Part("off", {"reason": health.why_off})
+    facts = {"buffered": health.buffered, "lost": health.dropped, "spooledBytes": health.spooled_bytes}
+    return Part(health.state, facts)
 
 
 def recorded_by(analytics: Analytics) -> Recorded:

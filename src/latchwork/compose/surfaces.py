@@ -6,7 +6,9 @@ from ipaddress import ip_network
 
 from starlette.types import ASGIApp, Scope
 
+from latchwork.compose.cluster import cluster_parts
 from latchwork.compose.errors import error_kinds
+from latchwork.compose.observing import analytics_part
 from latchwork.compose.platform import Platform
 from latchwork.domains.verification import (
     CallerDisabled,
@@ -21,6 +23,7 @@ from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
 from latchwork.surfaces import forward_auth
 from latchwork.surfaces.agent_service.health import HealthApplication
+from latchwork.surfaces.http.bulkhead import Bulkhead
 from latchwork.surfaces.http.client_ip import Networks
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.hot import Binder, HotHandler
@@ -91,6 +94,10 @@ def surfaces_of(platform: Platform) -> Surfaces:
         account=platform.attempts.note,
         clock=platform.clock,
         trusted_proxies=trusted,
+        decisions=platform.services.decisions,
+        administration=Bulkhead(
+            settings.server.administration_in_flight, settings.server.administration_queue
+        ),
         docs=gate,
         admission_faults=ADMISSION_FAULTS,
         error_pages=platform.services.error_pages,
@@ -112,7 +119,11 @@ def surfaces_of(platform: Platform) -> Surfaces:
     return Surfaces(
         mounts={
             "/docs": reference,
-            "/health": HealthApplication(_ready(platform)),
+            "/health": HealthApplication(
+                _ready(platform),
+                {"analytics": lambda: analytics_part(platform.analytics)} | cluster_parts(platform.cluster),
+                admission.is_admin,
+            ),
             forward_auth.PATH: asked,
             "/v2": rpc,
         },
@@ -128,9 +139,11 @@ def _forward_auth(platform: Platform, trusted: Networks, gate: DocsGate) -> forw
     settings = platform.settings.forward_auth
     token = None if settings.token is None else settings.token.reveal()
     return forward_auth.ForwardAuth(
-        Gatekeeper(platform.services.verifier),
+        Gatekeeper(platform.services.verifier, platform.services.operations),
         platform.clock,
         forward_auth.Credentials(token, settings.key_headers),
+        platform.services.migrations,
+        decisions=platform.services.decisions,
         trusted_proxies=trusted,
         docs=gate,
         error_pages=platform.services.error_pages,
@@ -143,7 +156,7 @@ def _ready(platform: Platform) -> Callable[[], Awaitable[bool]]:
             await platform.db.read(lambda connection: None)
         except Fault:
             return False
-        return True
+        return platform.cluster is None or not platform.cluster.lease.is_out_of_reach
 
     return ready
 

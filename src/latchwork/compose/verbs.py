@@ -5,6 +5,7 @@ what was asked, the same answer.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from latchwork.compose.control import Verb
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.platform import Platform
 from latchwork.compose.targets import acting_in, api_id_of, workspace_of
+from latchwork.domains.analytics import AnalyticsNotConfigured
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
@@ -78,8 +80,13 @@ async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: s
     return await _call(platform, who, verification.explain_key, claim)
 
 
-async def migrate(_platform: Platform) -> dict[str, Any]:
-    """The schema of the database, which is this version's: an open platform has migrated it."""
+async def migrate(platform: Platform) -> dict[str, Any]:
+    """The schema of the database, which is this version's: an open platform has migrated it.
+
+    Raises `AnalyticsUnavailable` where the tables of events cannot be made.
+    """
+    with suppress(AnalyticsNotConfigured):
+        await platform.analytics.flush()
     return {"schema": HEAD}
 
 

@@ -112,6 +112,8 @@ class TooManyRequests(Fault):
 class Unavailable(Fault):
     """A part we depend on cannot serve right now; trying again later may help."""
 
+    retry_after_s = 1  # what is away is looked for again each second or sooner
+
     code = "unkey/application/service_unavailable"
     status = 503
     title = "Service Unavailable"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 Tag = tuple[str, str | bytes]
 """What changed: `("key", digest)`, `("identity", id)`, `("api", id)`, `("workspace", id)`, `("namespace", id)`,
-`("quotas", id of a workspace)`."""
+`("quotas", id of a workspace)`; and `("jobs", id of a workspace)`: there are more of them to do."""
 
 Listener = Callable[[Iterable[Tag]], None]
 """Hears tags on the event loop; it must not fail or wait."""

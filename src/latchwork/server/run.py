@@ -17,6 +17,7 @@ import uvloop
 from uvicorn import Config, Server
 
 from latchwork.server.connection import StrictProtocol
+from latchwork.server.workers import call_when_orphaned
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2_048
@@ -128,11 +129,12 @@ async def serving(
     *,
     http: type[StrictProtocol],
     on_ready: ReadyCallback,
+    is_worker: bool = False,
 ) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT; `on_ready` is called when connections are accepted.
 
-    Raises `StartFailed` when the application's lifespan fails, and `PortInUse` when another process began to
-    listen on the address after it was bound.
+    A worker also stops when the process that started it is gone. Raises `StartFailed` when the application's
+    lifespan fails, and `PortInUse` when another process began to listen on the address after it was bound.
     """
 
     def ready() -> None:
@@ -144,7 +146,10 @@ async def serving(
     _allow_files(http.terms.limits.connections)
     try:
         with _port_in_use_told(host, port):
-            await GracefulServer(application, http=http, on_ready=ready).serve(sockets=[sock])
+            server = GracefulServer(application, http=http, on_ready=ready)
+            if is_worker:
+                call_when_orphaned(asyncio.get_running_loop(), server.stop)
+            await server.serve(sockets=[sock])
     except SystemExit as error:
         raise StartFailed("The application could not start.") from getattr(application, "failure", error)
     finally:

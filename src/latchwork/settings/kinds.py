@@ -221,6 +221,47 @@ def _read_postgres_url(raw: object) -> object:
 postgres_url = Kind("a URL such as postgresql://user:password@host:5432/database", _read_postgres_url)
 
 
+def _read_clickhouse_url(raw: object) -> object:
+    from urllib.parse import urlsplit
+
+    url = raw if isinstance(raw, str) else ""
+    try:
+        parsed = urlsplit(url)
+        usable = parsed.scheme in ("http", "https") and parsed.hostname and parsed.port != 0
+        usable = usable and not parsed.query and not parsed.fragment and parsed.path.count("/") < 2
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"must be {clickhouse_url.right}, or left out to keep events in the data directory")
+    if parsed.password is not None:
+        _refuse_sample(parsed.password)
+    return Secret(url, _without_password(url, parsed.password))
+
+
+clickhouse_url = Kind("a URL such as http://user:password@host:8123/database", _read_clickhouse_url)
+
+
+def _read_redis_url(raw: object) -> object:
+    from urllib.parse import urlsplit
+
+    url = raw if isinstance(raw, str) else ""
+    try:
+        parsed = urlsplit(url)
+        place = parsed.path if parsed.scheme == "unix" else parsed.hostname
+        database = "" if parsed.scheme == "unix" else parsed.path.strip("/")
+        usable = parsed.scheme in ("redis", "rediss", "unix") and place and parsed.port != 0
+    except ValueError:
+        usable, database = False, ""
+    if not usable or not (database.isdigit() or not database):
+        raise ValueError(f"must be {redis_url.right}, or left out to run as one process")
+    if parsed.password is not None:
+        _refuse_sample(parsed.password)
+    return Secret(url, _without_password(url, parsed.password))
+
+
+redis_url = Kind("a URL such as redis://:password@host:6379/0, or rediss:// for TLS", _read_redis_url)
+
+
 def _without_password(url: str, password: str | None) -> str:
     return url.replace(f":{password}@", f":{_HIDDEN}@", 1) if password else url
 

@@ -143,6 +143,16 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"{PREFIX}TEST_CLOCK lets callers choose the time, so {PREFIX}HOST must be a loopback "
             f"address such as 127.0.0.1, not {settings.host}."
         )
+    if settings.redis_url is not None and settings.database_url is None:
+        yield (
+            f"{PREFIX}REDIS_URL makes many processes one, which share their state in PostgreSQL: "
+            f"set {PREFIX}DATABASE_URL too, or leave it out."
+        )
+    if settings.workers > 1 and settings.redis_url is None:
+        yield (
+            f"{PREFIX}WORKERS is {settings.workers}, but without {PREFIX}DATABASE_URL and {PREFIX}REDIS_URL "
+            "there can be one process only."
+        )
     if settings.encryption.key is not None and settings.encryption.key_file is not None:
         yield f"{PREFIX}ENCRYPTION__KEY and {PREFIX}ENCRYPTION__KEY_FILE are both set; leave one of them out."
     if settings.encryption.old_keys and settings.encryption.key is None:

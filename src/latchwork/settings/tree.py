@@ -11,12 +11,14 @@ from latchwork.settings.kinds import (
     Kind,
     Secret,
     choice,
+    clickhouse_url,
     encryption_key,
     encryption_keys,
     header_names,
     networks,
     path,
     postgres_url,
+    redis_url,
     seconds,
     secret,
     text,
@@ -67,6 +69,17 @@ class ServerSettings:
     keep_alive_s: float = _setting(75.0, seconds(1, 86_400), "Seconds an idle connection is kept open.")
     max_connections: int = _setting(
         10_000, whole(1, 1_000_000), "Connections served at the same time; further ones are answered 503."
+    )
+    verifications_in_flight: int = _setting(
+        4_096,
+        whole(1, 1_000_000),
+        "Verifications and limits that may wait for a database at the same time; further ones are answered 503.",
+    )
+    administration_in_flight: int = _setting(
+        128, whole(1, 100_000), "Other requests worked on at the same time; further ones wait."
+    )
+    administration_queue: int = _setting(
+        1_024, whole(0, 1_000_000), "Other requests that may wait for that; further ones are answered 503."
     )
 
 
@@ -127,6 +140,22 @@ class Settings:
     )
     database_url: Secret | None = _setting(
         None, postgres_url, "A PostgreSQL database; without it the state is in SQLite in the data directory."
+    )
+    clickhouse_url: Secret | None = _setting(
+        None,
+        clickhouse_url,
+        "A ClickHouse server for the analytics, over HTTP; without it they are in the data directory.",
+    )
+    redis_url: Secret | None = _setting(
+        None,
+        redis_url,
+        "A Redis or Valkey server for limits and news among any number of processes on one PostgreSQL database.",
+    )
+    workers: int = _setting(
+        1,
+        whole(1, 256),
+        "Processes that serve on this host; more than one need PostgreSQL and Redis. "
+        "SIGHUP starts them anew, one after the other.",
     )
     bootstrap_root_key: Secret | None = _setting(
         None, secret(32), "A root key with every permission that exists after every start."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latchwork.adapters.duckdb import DuckDbAnalytics
-from latchwork.domains.analytics import Analytics, VerificationsQuestion
+from latchwork.domains.analytics import Analytics, AnalyticsStore, VerificationsQuestion
 from latchwork.domains.analytics.records import Row
 from latchwork.domains.analytics.spool import Spool
 from latchwork.kernel.clock import ManualClock
@@ -62,10 +62,11 @@ async def recording(
     most_buffered: int = 100_000,
     spool_bytes: int = 1 << 30,
     clock: ManualClock | None = None,
+    store: AnalyticsStore | None = None,
 ) -> AsyncIterator[Analytics]:
     spool = directory / "spool"
     analytics = Analytics(
-        DuckDbAnalytics(directory / "analytics.duckdb"),
+        store or DuckDbAnalytics(directory / "analytics.duckdb"),
         Spool(spool, spool_bytes),
         clock or ManualClock(NOW_MS),
         most_buffered=most_buffered,

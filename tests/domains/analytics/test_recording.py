@@ -143,7 +143,9 @@ async def test_an_event_that_is_no_event_is_lost_alone(tmp_path: Path) -> None:
         assert analytics.health().dropped == 1
 
 
-async def test_events_that_the_disk_has_no_room_for_are_counted(tmp_path: Path) -> None:
+async def test_events_that_the_disk_has_no_room_for_wait_until_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with recording(tmp_path) as analytics:
         analytics.verifications.append(verification())
         await analytics.flush()
@@ -152,8 +154,11 @@ async def test_events_that_the_disk_has_no_room_for_are_counted(tmp_path: Path) 
         await analytics.flush()
         (tmp_path / "spool").mkdir()
         analytics.verifications.append(verification())
-        assert (await analytics.get_verifications(question()))[0].total == 2
-        assert analytics.health().dropped == 1
+        assert (await analytics.get_verifications(question()))[0].total == 3
+        assert analytics.health().dropped == 0
+        (tmp_path / "spool").rmdir()
+        analytics.verifications.append(verification())
+    assert "1 events could not be spooled; they are lost." in caplog.messages
 
 
 def _left_behind(directory: Path) -> str:

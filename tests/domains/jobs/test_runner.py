@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from latchwork.domains.jobs.service import MOST_UNFINISHED
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
+from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database, SqliteDatabase
 from latchwork.kernel.sql.outbox import waiting
@@ -21,6 +22,14 @@ from tests.domains.credits.flaky import FlakyDatabase
 from tests.domains.jobs.kinds import Standing, Telling
 
 DAY_MS = 24 * 60 * 60 * 1000
+
+
+class TickingClock(ManualClock):
+    """A clock that has moved on whenever it is looked at."""
+
+    def now_ms(self) -> int:
+        self.advance(1)
+        return super().now_ms()
 
 
 @dataclass
@@ -53,7 +62,13 @@ async def _works(database: Database) -> Works:
     workspaces = Workspaces(database, clock)
     who = [operator((await workspaces.create(name)).id) for name in ("acme", "zeta")]
     announced: list[list[Any]] = []
-    database.invalidations.listen(lambda tags: announced.append([item for _, item in tags]))
+
+    def hear(tags: Iterable[Tag]) -> None:
+        told = [item for kind, item in tags if kind != "jobs"]
+        if told:
+            announced.append(told)
+
+    database.invalidations.listen(hear)
     return Works(database, clock, Jobs(database, clock), who[0], who[1], announced)
 
 
@@ -344,6 +359,18 @@ class TestTime:
         await _until(lambda: bool(local.announced))
         assert (await local.job(local.acme, job_id)).state is State.DONE
         await runner.stop()
+
+    @pytest.mark.parametrize("readings", range(1, 6))
+    async def test_a_job_that_falls_due_while_the_runner_looks_for_one_is_done(
+        self, local: Works, readings: int
+    ) -> None:
+        clock = TickingClock(local.clock.now_ms())
+        job_id = await local.queue(local.acme, ["a"], due_ms=local.clock.now_ms() + readings)
+        runner = Runner(local.db, clock, [Telling()])
+        runner.start()
+        await _until(lambda: bool(local.announced))
+        await runner.stop()
+        assert (await local.job(local.acme, job_id)).position == 1
 
     async def test_finished_jobs_and_their_failures_are_forgotten_after_30_days(self, works: Works) -> None:
         job_id = await works.queue(works.acme, ["bad"])

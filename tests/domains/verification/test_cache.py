@@ -1,13 +1,16 @@
 """A snapshot is never older than what was announced, whatever was under way at that moment."""
 
 import asyncio
+import gc
 
 import pytest
 
 from latchwork.domains.verification import SnapshotCache
 from latchwork.domains.verification.cache import MISSING
 from latchwork.domains.verification.snapshots import Scope, Snapshot
+from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.invalidations import Invalidations, Tag
+from latchwork.kernel.leases import READ_S, TERM_S, Lease
 
 DIGEST = b"d" * 32
 NOBODYS = b"n" * 32
@@ -161,3 +164,114 @@ async def test_memory_is_bounded(shelf: Shelf, invalidations: Invalidations) -> 
     assert list(small.missing) == unknown[2:]
     assert small.get(unknown[-1]) is MISSING
     assert await small.fetch(unknown[-1]) is None
+
+
+class TestLeases:
+    """In a cluster: what may be believed only for a while."""
+
+    @pytest.fixture
+    def lease(self) -> Lease:
+        lease = Lease(lambda: self.now_s)
+        lease.renew(self.now_s)
+        return lease
+
+    @pytest.fixture
+    def leased(self, shelf: Shelf, invalidations: Invalidations, lease: Lease) -> SnapshotCache[Text]:
+        return SnapshotCache(shelf.load, invalidations, lease=lease)
+
+    now_s = 100.0
+
+    def end(self, lease: Lease, *, cut: bool) -> None:
+        self.now_s += TERM_S
+        if cut:
+            lease.failed()
+        lease.check()
+
+    async def test_what_is_in_memory_is_read_again(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        assert await kept(leased, shelf)
+        self.end(lease, cut=False)
+        assert leased.get(DIGEST) is None
+        shelf.stored = "new"
+        fresh = await kept(leased, shelf)
+        assert fresh is not None and fresh.text == "new"
+
+    async def test_what_was_being_read_when_it_ended_is_read_again(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        fetching = asyncio.ensure_future(leased.fetch(DIGEST))
+        await shelf.asked()
+        shelf.stored = "new"
+        self.end(lease, cut=False)
+        await shelf.deliver()
+        await shelf.deliver()
+        fresh = await fetching
+        assert fresh is not None and fresh.text == "new"
+
+    async def test_what_took_long_to_read_without_a_lease_is_not_believed(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        self.end(lease, cut=False)
+        fetching = asyncio.ensure_future(leased.fetch(DIGEST))
+        await shelf.asked()
+        self.now_s += READ_S + 0.01
+        await shelf.deliver()
+        with pytest.raises(Unavailable):
+            await fetching
+        assert leased.get(DIGEST) is None
+
+    async def test_a_reading_that_fails_when_nobody_waits_for_it_any_longer_is_no_error_of_the_loop(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        self.end(lease, cut=False)
+        fetching = asyncio.ensure_future(leased.fetch(DIGEST))
+        await shelf.asked()
+        fetching.cancel()
+        self.now_s += READ_S + 0.01
+        await shelf.deliver()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gc.collect()
+        assert fetching.cancelled() and complaints == []
+
+    async def test_out_of_reach_only_what_may_be_stale_is_answered_and_only_for_so_long(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        old = await kept(leased, shelf)
+        assert old is not None
+        old.scope.stale_ok_s = 60
+        self.end(lease, cut=True)
+        assert await leased.fetch(DIGEST) is old
+        assert leased.get(DIGEST) is old
+        with pytest.raises(Unavailable):
+            await leased.fetch(NOBODYS)
+        self.now_s += 61
+        lease.check()
+        with pytest.raises(Unavailable):
+            await leased.fetch(DIGEST)
+
+    @pytest.mark.parametrize("tag", [KEY, API, IDENTITY])
+    async def test_what_is_put_aside_is_forgotten_like_any_other(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease, invalidations: Invalidations, tag: Tag
+    ) -> None:
+        old = await kept(leased, shelf)
+        assert old is not None
+        old.scope.stale_ok_s = 60
+        self.end(lease, cut=True)
+        invalidations.announce(tag)
+        with pytest.raises(Unavailable):
+            await leased.fetch(DIGEST)
+
+    async def test_a_new_lease_forgets_what_was_put_aside(
+        self, leased: SnapshotCache[Text], shelf: Shelf, lease: Lease
+    ) -> None:
+        old = await kept(leased, shelf)
+        assert old is not None
+        self.end(lease, cut=True)
+        lease.renew(self.now_s)
+        shelf.stored = None
+        assert await kept(leased, shelf) is None
+        assert leased.get(DIGEST) is MISSING

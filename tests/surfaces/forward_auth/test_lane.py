@@ -10,11 +10,12 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from latchwork.domains.credits import Commit
+from latchwork.domains.verification import Outcome, Verdict
 from latchwork.kernel.faults import PreconditionFailed, Unavailable
 from latchwork.server.doors import Doors, doors_of
 from latchwork.server.run import GracefulServer, bind
 from latchwork.surfaces.forward_auth.application import AfterCommit
-from latchwork.surfaces.http.hot import Answer
+from latchwork.surfaces.http.bulkhead import Ceiling
 from tests.server.wire import PATIENCE_S, Client, Response, request
 from tests.surfaces.forward_auth.conftest import Make
 from tests.surfaces.rpc.conftest import House
@@ -122,10 +123,12 @@ async def test_a_change_holds_for_a_head_that_is_known(
 def test_a_spend_that_fails_lets_nobody_pass(error: Exception) -> None:
     commit = Commit()
     answers: list[Any] = []
-    AfterCommit(commit, Answer(200, b"passed"), "req_123456789", "https://x.test/").then(answers.append)
-    assert answers == []
+    verdict = Verdict(Outcome.VALID, commit=commit)
+    waiting = Ceiling(1)
+    AfterCommit(verdict, "req_123456789", 0, "https://x.test/", waiting).then(answers.append)
+    assert (answers, waiting.is_reached) == ([], True)
     commit.settle(error)
-    assert len(answers) == 1
+    assert (len(answers), waiting.is_reached) == (1, False)
     assert answers[0].status == (412 if isinstance(error, PreconditionFailed) else 503)
     assert b"secret" not in answers[0].body
     assert b'"type":"https://x.test/unkey/application/' in answers[0].body

@@ -12,6 +12,7 @@ from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.settings import Secret
 from latchwork.surfaces.forward_auth import Credentials, ForwardAuth
+from latchwork.surfaces.http.bulkhead import Ceiling
 from tests.surfaces.forward_auth.conftest import Make, Proxy, front_of, with_settings
 from tests.surfaces.rpc.conftest import START_MS, House
 
@@ -102,7 +103,9 @@ class StubbornKeys:
 async def answer_over(failure: Exception | None) -> httpx.Response:
     keys: Any = StubbornKeys(failure)
     clock = ManualClock(START_MS)
-    surface = ForwardAuth(keys, clock, Credentials(None, ["X-API-Key"]), timeout_s=0)
+    surface = ForwardAuth(
+        keys, clock, Credentials(None, ["X-API-Key"]), keys, decisions=Ceiling(1), timeout_s=0
+    )
     transport = httpx.ASGITransport(surface)
     async with httpx.AsyncClient(transport=transport, base_url="http://latchwork") as http:
         return await http.get("/forward-auth?api=api_1", headers={"x-api-key": "k"})
@@ -126,7 +129,7 @@ async def test_who_cannot_be_decided_about_does_not_pass(failure: Exception | No
 
 async def test_nothing_but_http_is_spoken() -> None:
     keys: Any = StubbornKeys(None)
-    surface = ForwardAuth(keys, ManualClock(0), Credentials(None, ["X"]))
+    surface = ForwardAuth(keys, ManualClock(0), Credentials(None, ["X"]), keys, decisions=Ceiling(1))
 
     async def never(*_: Any) -> Any:
         raise AssertionError("nothing may be received or sent")
@@ -143,7 +146,7 @@ async def test_the_document_is_valid_and_tells_every_answer(proxy: Proxy) -> Non
     assert set(operations) == {"get", "head", "post", "put", "patch", "delete", "options"}
     assert set(operations["get"]["responses"]) == {"200", "400", "401", "403", "412", "429", "500", "503"}
     names = [parameter["name"] for parameter in operations["get"]["parameters"]]
-    assert names == ["api", "permissions", "cost", "limit", "tag", "uri"]
+    assert names == ["api", "permissions", "cost", "limit", "tag", "migration", "uri"]
 
 
 async def test_the_document_is_shown_as_the_settings_say(house: House) -> None:

@@ -1,6 +1,7 @@
 """Every status that a proxy may be answered, through the outermost door."""
 
 import asyncio
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -300,3 +301,68 @@ async def test_what_remains_is_what_key_and_identity_can_still_pay(
     assert (await proxy.ask(own)).headers["x-latchwork-remaining"] == "2"
     assert (await proxy.ask(shared, cost=7)).headers["x-latchwork-remaining"] == "1"
     assert (await proxy.ask(own)).headers["x-latchwork-remaining"] == "0"
+
+
+async def test_what_a_workspace_may_verify_in_a_month_holds_here_too(
+    acme: Client, proxy: Proxy, make: Make
+) -> None:
+    made = await make(credits={"remaining": 5})
+    quota = "apiBillableOperationsCountMaxPerMonth"
+    assert (await proxy.ask(made["key"])).status_code == 200
+    await acme.data("workspace.updateLimits", {quota: 2})
+    assert (await proxy.ask(made["key"])).status_code == 200
+    assert (await proxy.ask("unknown")).status_code == 401
+    refused = await proxy.ask(made["key"])
+    assert (refused.status_code, refused.json()["title"]) == (429, "Too Many Requests")
+    assert "2 times a month" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    await acme.error("keys.verifyKey", {"key": made["key"]}, 429)  # the same count
+    await acme.data("workspace.updateLimits", {quota: None})
+    assert (await proxy.ask(made["key"])).headers["x-latchwork-remaining"] == "2"
+
+
+class TestFirstUse:
+    """Of keys that were taken over by the hash of their last part."""
+
+    KEY = "acme_BRTRKFsL_51FwqftsmMDHHbJAMEXXHCgG"
+
+    async def pending(self, acme: Client, api_id: str) -> str:
+        algorithm = {"algorithm": "github.com/seamapi/prefixed-api-key"}
+        into: str = (await acme.data("migrations.createMigration", algorithm))["migrationId"]
+        taken = {
+            "hash": sha256(self.KEY.rpartition("_")[2].encode()).hexdigest(),
+            "credits": {"remaining": 5},
+        }
+        await acme.data("keys.migrateKeys", {"migrationId": into, "apiId": api_id, "keys": [taken]})
+        return into
+
+    async def test_a_key_that_waits_is_known_from_its_first_use_on(
+        self, acme: Client, proxy: Proxy, api_id: str
+    ) -> None:
+        into = await self.pending(acme, api_id)
+        assert (await proxy.ask(self.KEY)).status_code == 401
+        first = await proxy.ask(self.KEY, migration=into)
+        assert (first.status_code, first.headers["x-latchwork-remaining"]) == (200, "4")
+        assert (await proxy.ask(self.KEY)).headers["x-latchwork-remaining"] == "3"
+        assert (await proxy.ask(self.KEY, migration=into)).headers["x-latchwork-remaining"] == "2"
+        (entry, *_) = await acme.data("auditLogs.list", {})
+        assert (entry["event"], entry["actor"]["id"]) == ("key.update", "forward_auth")
+
+    @pytest.mark.parametrize("key", [b"unknown", b"a_b_c", b"\xff_\xff_\xff"])
+    async def test_other_keys_stay_unknown(self, acme: Client, proxy: Proxy, api_id: str, key: bytes) -> None:
+        into = await self.pending(acme, api_id)
+        asked = {"api": api_id, "migration": into}
+        answer = await proxy.http.get("/forward-auth", params=asked, headers=[(b"x-api-key", key)])
+        assert (answer.status_code, answer.json()["detail"]) == (401, "The key is not valid here.")
+
+    async def test_only_keys_of_the_named_api_and_migration_are_recognised(
+        self, house: House, acme: Client, proxy: Proxy, api_id: str
+    ) -> None:
+        into = await self.pending(acme, api_id)
+        stranger = await house.tenant("other")
+        theirs = (await stranger.data("apis.createApi", {"name": "theirs"}))["apiId"]
+        ours = (await acme.data("apis.createApi", {"name": "ours"}))["apiId"]
+        for api in (theirs, ours):
+            assert (await proxy.ask(self.KEY, migration=into, api=api)).status_code == 401
+        assert (await proxy.ask(self.KEY, migration="mig_unknown")).status_code == 401
+        assert (await proxy.ask(self.KEY, migration=into)).status_code == 200

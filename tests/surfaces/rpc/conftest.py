@@ -83,7 +83,11 @@ def analytics_settings() -> AnalyticsSettings:
     return AnalyticsSettings()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+EVERYWHERE = pytest.mark.everywhere
+"""For tests of what is decided otherwise in a cluster: they run on one more house, a node of one."""
+
+
+@pytest.fixture
 async def house(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -92,10 +96,12 @@ async def house(
     analytics_settings: AnalyticsSettings,
 ) -> AsyncIterator[House]:
     url = None if request.param == "sqlite" else Secret(request.getfixturevalue("postgres_url"))
+    redis_url = Secret(request.getfixturevalue("redis_url")) if request.param == "cluster" else None
     (tmp_path / "spool").mkdir()
     settings = Settings(
         data_dir=tmp_path,
         database_url=url,
+        redis_url=redis_url,
         test_clock=True,
         encryption=encryption,
         analytics=analytics_settings,

@@ -20,8 +20,10 @@ from latchwork.domains.permissions.tables import permissions, roles
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.sql import PostgresDatabase
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 from tests.surfaces.rpc.test_permissions import key_with, permission, role, verdict
+
+pytestmark = EVERYWHERE
 
 
 async def all_verdicts(acme: Client, made: list[dict[str, str]]) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from latchwork.domains.credits import Holds
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 TTL_MS = 60_000
 NOBODY = "res_unknown1"

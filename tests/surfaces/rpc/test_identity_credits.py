@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from latchwork.domains import audit
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 HOT: dict[str, str] = {}
 ORDINARY = {"x-test-time": str(START_MS)}

@@ -78,6 +78,15 @@ class TestFilters:
         assert await ids(acme, search="before") == await ids(acme, search="user_1") == []
         assert await ids(acme, search="after") == await ids(acme, search="user_2") == [made["keyId"]]
 
+    async def test_a_search_for_an_identity_that_is_deleted_finds_nothing(
+        self, acme: Client, api_id: str
+    ) -> None:
+        made = await create(acme, api_id, name="left", externalId="user_1")
+        deleted = await acme.post("identities.deleteIdentity", {"identity": "user_1"})
+        assert deleted.status_code == 200
+        assert await ids(acme, search="user_1") == []
+        assert await ids(acme, search="left") == [made["keyId"]]
+
     async def test_the_digest_of_a_whole_key_finds_it(self, acme: Client, api_id: str) -> None:
         made = await create(acme, api_id)
         digest = hashlib.sha256(made["key"].encode())

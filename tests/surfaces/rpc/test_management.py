@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from latchwork.domains import audit
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 NOBODY = "key_unknown1"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
-pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)  # nothing here is the database's
+pytestmark = pytest.mark.parametrize("house", ["sqlite", "cluster"], indirect=True)
 
 ASKED = {"namespace": "email", "identifier": "user_1", "limit": 2, "duration": 60_000}
 NAMESPACE = {"namespace": "email"}

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 ASKED = {"namespace": "email", "identifier": "user_1", "limit": 2, "duration": 60_000}
 

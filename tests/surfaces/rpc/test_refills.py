@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = START_MS // DAY_MS * DAY_MS + DAY_MS
@@ -143,3 +145,12 @@ async def test_what_is_deleted_is_refilled_no_more(house: House, acme: Client, a
     house.clock.set(MIDNIGHT_MS)
     assert await house.platform.refills.sweep() == 5
     assert (await _verify(acme, kept))["credits"] == 4
+
+
+async def test_a_refill_without_an_interval_is_refused_and_the_interval_named(
+    acme: Client, api_id: str
+) -> None:
+    wanted = {"apiId": api_id, "credits": {"remaining": 1, "refill": {"amount": 5}}}
+    error = await acme.error("keys.createKey", wanted, 400)
+    assert "interval" in str(error)
+    assert await acme.data("apis.listKeys", {"apiId": api_id}) == []

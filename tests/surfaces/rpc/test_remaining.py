@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.rpc.conftest import Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, Client, House
 from tests.surfaces.rpc.test_management import NOBODY, create, limited
+
+pytestmark = EVERYWHERE
 
 
 async def put(client: Client, body: Any, method: str = "PUT") -> Any:

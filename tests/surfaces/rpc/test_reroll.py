@@ -14,8 +14,10 @@ from latchwork.domains.permissions.tables import role_permissions, roles
 from latchwork.kernel.sealing import SealingKey
 from latchwork.kernel.sql import Connection
 from latchwork.settings import EncryptionSettings, Secret
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 from tests.surfaces.rpc.test_management import NOBODY, create, limited
+
+pytestmark = EVERYWHERE
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -315,3 +317,10 @@ async def _role(house: House) -> str:
 
     await house.platform.db.write(unit)
     return "admin"
+
+
+async def test_credits_move_to_the_successor_of_a_key_that_ends_at_once(acme: Client, api_id: str) -> None:
+    made = await acme.data("keys.createKey", {"apiId": api_id, "credits": {"remaining": 7}})
+    fresh = await acme.data("keys.rerollKey", {"keyId": made["keyId"], "expiration": 0})
+    assert (await acme.data("keys.getKey", {"keyId": fresh["keyId"]}))["credits"]["remaining"] == 7
+    assert (await acme.data("keys.getKey", {"keyId": made["keyId"]}))["credits"]["remaining"] == 0

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.rpc.conftest import START_MS, Client, House
+from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
+
+pytestmark = EVERYWHERE
 
 
 async def create(acme: Client, api_id: str, **wanted: Any) -> dict[str, str]:
@@ -265,6 +267,7 @@ async def test_an_explanation_needs_to_read_the_key(house: House, acme: Client, 
     assert (await acme.data("keys.explainKey", {"keyId": "key_unknown"}))["code"] == "NOT_FOUND"
 
 
+@pytest.mark.parametrize("house", ["sqlite", "postgres"], indirect=True)
 async def test_verifications_can_be_counted(acme: Client, api_id: str, house: House) -> None:
     made = await create(acme, api_id, credits={"remaining": 1}, externalId="user_1")
     await code(acme, made["key"], tags=["a", "ü\n\"'"])
@@ -289,9 +292,7 @@ async def test_every_outcome_reads_alike_from_both_doors(house: House, acme: Cli
         await acme.post("keys.explainKey", {"key": made["key"]})
         answers = []
         for headers in ({}, {"x-test-time": str(START_MS)}):
-            house.platform.services.verifier.counters.reset(
-                next((b.check.key for b in _limits(house)), "none")
-            )
+            await house.platform.tally.reset(next((b.check.key for b in _limits(house)), "none"))
             answers.append(await acme.post("keys.verifyKey", peek, **headers))
         hot, ordinary = answers
         assert hot.content[36:] == ordinary.content[36:]

@@ -1,5 +1,5 @@
-"""ClickHouse: how it is asked what users ask."""
+"""Analytics in a ClickHouse server, which the nodes of a cluster share."""
 
-from latchwork.adapters.clickhouse.writer import SETTINGS, ClickHouseWriter
+from latchwork.adapters.clickhouse.analytics import ClickHouseAnalytics
 
-__all__ = ["SETTINGS", "ClickHouseWriter"]
+__all__ = ["ClickHouseAnalytics"]

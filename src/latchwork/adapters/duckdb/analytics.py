@@ -49,6 +49,8 @@ _CONFIG = {
 class DuckDbAnalytics:
     """Events in the file `path`."""
 
+    batch_s = 60.0  # questions do not wait for it
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: DuckDBPyConnection | None = None
@@ -148,7 +150,7 @@ class DuckDbAnalytics:
                     yield from rows
         except duckdb.OutOfMemoryException as error:
             raise QueryMemoryExceeded from error
-        except duckdb.DataError as error:
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:  # the latter is what error() raises
             raise InvalidQuery("A value of the query cannot be computed or converted.") from error
         except duckdb.ProgrammingError as error:
             _log.exception("A query was understood but not by the database.")

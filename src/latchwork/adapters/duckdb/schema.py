@@ -39,14 +39,24 @@ MACROS = (
     f"clickhouse_lower(t) AS translate(t, '{_UPPER}', '{_LOWER}')",
     f"clickhouse_upper(t) AS translate(t, '{_LOWER}', '{_UPPER}')",
     "clickhouse_modulo(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a % b END",
+    "clickhouse_element(x) AS CASE WHEN x IS NULL THEN error('a list holds no NULL') ELSE x END",
     "clickhouse_date(n) AS CASE WHEN n < 65536 THEN DATE '1970-01-01' + CAST(n AS INTEGER) "
     "ELSE CAST(make_timestamp(n * 1000000) AS DATE) END",
     "clickhouse_sunday(t) AS CAST(t AS DATE) - CAST(dayofweek(t) AS INTEGER)",
-    "clickhouse_float(x) AS regexp_replace(regexp_replace(CAST(x AS VARCHAR), '\\.0$', ''), 'e([+]|(-))0*', 'e\\2')",
+    "clickhouse_short(x) AS regexp_replace(regexp_replace(CAST(x AS VARCHAR), '\\.0$', ''), 'e([+]|(-))0*', 'e\\2')",
+    "clickhouse_digits(t) AS replace(regexp_extract(t, '^-?([0-9.]+)', 1), '.', '')",
+    "clickhouse_exponent(t) AS TRY_CAST(regexp_extract(t, 'e(-?[0-9]+)$', 1) AS INTEGER)",
+    "clickhouse_long(t) AS CASE WHEN starts_with(t, '-') THEN '-' ELSE '' END || CASE "
+    "WHEN clickhouse_exponent(t) < 0 THEN '0.' || repeat('0', -1 - clickhouse_exponent(t)) || clickhouse_digits(t) "
+    "ELSE rpad(clickhouse_digits(t), clickhouse_exponent(t) + 1, '0') END",
+    "clickhouse_float(x) AS CASE WHEN abs(x) BETWEEN 1e-6 AND 1e-4 OR abs(x) >= 1e15 AND abs(x) < 1e21 "
+    "THEN CASE WHEN contains(clickhouse_short(x), 'e') THEN clickhouse_long(clickhouse_short(x)) "
+    "ELSE clickhouse_short(x) END ELSE clickhouse_short(x) END",
     "clickhouse_int(t) AS CASE WHEN regexp_full_match(t, '[+-]?[0-9]+') THEN CAST(t AS BIGINT) "
     "ELSE error('not an integer') END",
     "clickhouse_json_text(t, path) AS "
-    "coalesce(CASE WHEN json_valid(t) THEN json_extract_string(json(t), path) END, '')",
+    "CASE WHEN t IS NOT NULL THEN coalesce(CASE WHEN json_valid(t) THEN json_extract_string(json(t), path) END, '') "
+    "END",
 )
 """What ClickHouse's functions do, where none of DuckDB's does just that."""
 

@@ -36,7 +36,7 @@ PLAIN = {
     "max": "max({0}){over}",
     "any": "any_value({0}){over}",
     "groupArray": "coalesce(list({0}) FILTER (WHERE {0} IS NOT NULL){over}, [])",
-    "groupUniqArray": "coalesce(list(DISTINCT {0}) FILTER (WHERE {0} IS NOT NULL){over}, [])",
+    "groupUniqArray": "list_sort(coalesce(list(DISTINCT {0}) FILTER (WHERE {0} IS NOT NULL){over}, []))",
     "uniq": "count(DISTINCT {0}){over}",
     "uniqExact": "count(DISTINCT {0}){over}",
     "countIf": "count(*) FILTER (WHERE {0}){over}",
@@ -63,7 +63,7 @@ PLAIN = {
     "trim": "trim({0}, ' ')",
     "startsWith": "starts_with({0}, {1})",
     "endsWith": "ends_with({0}, {1})",
-    "has": "list_contains({0}, {1})",
+    "has": "coalesce(list_contains({0}, {1}), false)",
     "hasAny": "list_has_any({0}, {1})",
     "hasAll": "list_has_all({0}, {1})",
     "arrayJoin": "unnest({0})",
@@ -72,7 +72,6 @@ PLAIN = {
     "ilike": "({0} ILIKE {1} ESCAPE '\\')",
     "multiply": "({0} * {1})",
     "divide": "(CAST({0} AS DOUBLE) / CAST({1} AS DOUBLE))",
-    "modulo": "clickhouse_modulo({0}, {1})",
     "abs": "abs({0})",
 }
 """Functions that are spelled in one way, whatever the types."""
@@ -111,6 +110,14 @@ class DuckDbWriter(Writer):
     def function(self, element: str, body: str) -> str:
         """A function of one element."""
         return f"lambda {element}: {body}"
+
+    def within(self, what: str, query: str) -> str:
+        """In DuckDB's own IN a NULL among the values makes all that is not found NULL."""
+        return f"(CASE WHEN {what} IS NULL THEN NULL ELSE coalesce({what} IN ({query}), false) END)"
+
+    def among(self, what: str, values: str) -> str:
+        """Likewise."""
+        return f"list_contains([{values}], {what})"
 
     def stored(self, stored: Stored) -> str:
         """A table of users, made of ours."""
@@ -237,12 +244,24 @@ def _plus(call: Call, arguments: list[str]) -> str:
     return f"({one} {sign} {other})"
 
 
+def _modulo(call: Call, arguments: list[str]) -> str:
+    """A window cannot be ordered by what may raise an error."""
+    by = call.arguments[1]
+    if isinstance(by, Constant) and by.value:
+        return f"({arguments[0]} % {arguments[1]})"
+    return f"clickhouse_modulo({arguments[0]}, {arguments[1]})"
+
+
 def _days(one: str, other: str) -> str:
     return f"CAST({one} - {other} AS BIGINT)"
 
 
 def _array(call: Call, arguments: list[str]) -> str:
-    return f"CAST([{', '.join(arguments)}] AS {_typed(call.type)})"
+    elements = (
+        text if isinstance(each, Constant) else f"clickhouse_element({text})"
+        for each, text in zip(call.arguments, arguments, strict=True)
+    )
+    return f"CAST([{', '.join(elements)}] AS {_typed(call.type)})"
 
 
 def _typed(type_: Type) -> str:
@@ -269,6 +288,7 @@ SPELLED: dict[str, Callable[[Call, list[str]], str]] = {
     "coalesce": lambda call, arguments: f"coalesce({', '.join(arguments)})",
     "plus": _plus,
     "minus": _plus,
+    "modulo": _modulo,
     "array": _array,
 }
 """Functions whose spelling depends on the types."""

@@ -5,7 +5,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -28,8 +28,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
 
     def data_received(self, data: bytes) -> None:
         reader, waiting = self._reader, self._waiting
@@ -51,6 +50,11 @@ class Connection(asyncio.Protocol):
         self._waiting.append(replied)
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stubs know one word only
         self._transport.write(packed)
+
+    @property
+    def waits_for(self) -> int:
+        """How many replies are still to come."""
+        return len(self._waiting)
 
     async def ask(self, *command: bytes) -> Any:
         """Send a command and wait; raises `RedisRefused`. The caller keeps the deadline."""
@@ -74,11 +78,11 @@ class Connection(asyncio.Protocol):
             lost(reason)
 
 
-async def connect(url: str) -> Connection:
-    """An authenticated connection; raises `OSError` or `RedisRefused`. The caller keeps the deadline."""
+async def connect(url: str, kind: "type[Connection]" = Connection) -> Connection:
+    """An authenticated connection of that kind; raises `OSError` or `RedisRefused`. The caller keeps the deadline."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
-    connection = Connection()
+    connection = kind()
     if parts.scheme == "unix":
         await loop.create_unix_connection(lambda: connection, parts.path)
     else:

@@ -14,6 +14,8 @@ from latchwork.domains.ratelimits import Algorithm, Held, Standby
 CONNECTING_S = 0.5
 PAUSE_S = 0.2
 """Between attempts, and between looks at a session in which nothing is asked."""
+SETTLING_S = 0.8
+"""How long a node that comes back goes on enforcing its part, until all others have brought theirs too."""
 PARTS_A_CALL = 200
 
 Reset = tuple[str, Algorithm | None, int | None]
@@ -50,6 +52,7 @@ class Keeper:
         self._session: Session | None = None
         self._doubts: list[tuple[int, Callable[[], None]]] = []
         self._resets: list[Reset] = []
+        self._is_first = True
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -103,6 +106,7 @@ class Keeper:
                 session.end("what was counted is gone")
 
     async def _begin(self) -> None:
+        is_first, self._is_first = self._is_first, False
         async with asyncio.timeout(CONNECTING_S):
             line = await connect(self._url)
         self._names = self._names._replace(session=self._names.session + 1, next_epoch=token_hex(8))
@@ -121,6 +125,8 @@ class Keeper:
             await self._reset(session)
             if is_new:
                 await self._tell(session, self._standby.known(), known=True)
+            if not is_first:
+                await self._settle(session)
             await self._pay(session)
         except BaseException:
             session.end("it could not be begun")
@@ -154,6 +160,19 @@ class Keeper:
         while some := list(islice(rest, PARTS_A_CALL)):
             await self._run(session, self._operations(some, known))
 
+    async def _settle(self, session: Session) -> None:
+        """Bring what was admitted alone, and wait for the others: until then the shared counters say too little."""
+        debts = self._standby.debts()
+        rest = iter(debts)
+        try:
+            while some := list(islice(rest, PARTS_A_CALL)):
+                await self._run(session, self._operations(some, known=False))
+        except SessionEnded as ended:
+            self._doubt_debts(ended.number, some)
+            self._standby.owe_again(rest)
+            raise
+        await asyncio.sleep(SETTLING_S)
+
     async def _pay(self, session: Session) -> None:
         """Bring what was admitted alone; the last of it is on its way before anything else can be asked."""
         while True:
@@ -178,6 +197,8 @@ class Keeper:
                     session.end("what was counted is gone")
 
             call = session.call(self._operations(debts, known=False), answered)
+        if session.has_ended:  # while nothing was waited for that would have told
+            raise SessionEnded(next(self._numbers))
         self._standby.relieve()
 
     def _doubt_debts(self, number: int, debts: Sequence[Held]) -> None:

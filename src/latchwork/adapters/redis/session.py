@@ -83,9 +83,18 @@ class Session:
         """How many calls are on their way."""
         return len(self._calls)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing runs in it any more."""
+        return self._ended is None
+
     def call(self, operations: script.Operations, answered: Answered) -> Call:
-        """Run operations."""
+        """Run operations; once the session has ended they do not run any more."""
         call = Call(operations, answered, self._loop.time())
+        if self.has_ended:
+            call.number = next(self._numbers)
+            self._loop.call_soon(answered, None)
+            return call
         self._send(call, b"EVALSHA", script.SHA)
         if self._watch is None:
             self._watch = self._loop.call_at(call.sent_s + self._deadline_s, self._look)

@@ -4,10 +4,14 @@ from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, TooMa
 
 
 class AnalyticsNotConfigured(PreconditionFailed):
-    """Analytics are switched off on this server."""
+    """Analytics are switched off, or the server is one of several that share no place for events."""
 
     code = "unkey/data/analytics_not_configured"
     default_detail = "Analytics are not configured on this server."
+    remedy = (
+        "`GET /health` with a root key that may do everything says why. Set `LATCHWORK_ANALYTICS__ENABLED`, or for "
+        "several servers `LATCHWORK_CLICKHOUSE_URL`."
+    )
 
 
 class AnalyticsUnavailable(Unavailable):

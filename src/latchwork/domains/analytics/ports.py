@@ -16,8 +16,12 @@ class AnalyticsStore(Protocol):
     """Keeps events. All verbs block.
 
     `open`, `close`, `ingest`, `forget` and `prune` are called from one thread at a time; questions
-    from others, beside them, after `open` and before `close`.
+    from others, beside them, after `open` and before `close`. Where the store cannot be reached, verbs
+    raise `AnalyticsUnavailable`, or whatever their technology raises.
     """
+
+    batch_s: float
+    """How long events may wait, in seconds, until there are more of them to store at once."""
 
     def open(self) -> None:
         """Connect and create what is missing."""

@@ -14,7 +14,6 @@ TICK_S = 0.1
 _SLICE = 1_000  # rows turned into columns at once: half a millisecond in which nothing else is answered
 _BATCH_EVENTS = 245_760  # two row groups of DuckDB exactly, which it then writes once and not twice
 _BATCH_BYTES = 32 * 1024 * 1024
-_BATCH_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -42,18 +41,22 @@ class Recorder:
     """Two lists to which the hot path appends, emptied into the spool.
 
     The lists stay the same objects for good, so that their `append` may be bound once. Where the spool
-    cannot keep up, at most `most` events wait in each; the newest beyond are dropped and counted.
+    cannot keep up or has no room, at most `most` events wait in each; the newest beyond are dropped and counted.
     """
 
-    def __init__(self, spool: Spool | None, most: int) -> None:
+    def __init__(self, spool: Spool | None, most: int, batch_s: float = 60.0) -> None:
         self.uses: dict[str, int] = {}
         self.verifications: list[Row] = [] if spool else OnlyUses(self.uses)
         self.ratelimits: list[Row] = [] if spool else Nowhere()
         self.dropped = 0
+        self.sealed = asyncio.Event()
+        """Set when a batch is complete; whoever stores it clears it."""
         self._spool = spool
         self._most = most
+        self._batch_s = batch_s
         self._draft = Draft()
         self._begun_s = 0.0
+        self._is_stuck = False
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="analytics-spool")
 
@@ -69,14 +72,15 @@ class Recorder:
 
     def close(self) -> None:
         """Stop the thread."""
+        if self.buffered:
+            _log.error("%d events could not be spooled; they are lost.", self.buffered)
         self._thread.shutdown()
 
     async def write(self, *, seal: bool = False) -> None:
         """Write to the spool what is buffered; seal the batch when it is full, old, or `seal` says so."""
         async with self._turn:
             self._trim()
-            while self.buffered:
-                await self._append(*self._slice())
+            while self.buffered and await self._append(*self._slice()):
                 if self._is_ripe():
                     await self._seal()
             if self._is_ripe() or (seal and self._draft.events):
@@ -88,7 +92,8 @@ class Recorder:
         room = min(_SLICE, _BATCH_EVENTS - self._draft.events - len(verifications))
         return verifications, _taken(self.ratelimits, room)
 
-    async def _append(self, verifications: list[Row], limits: list[Row]) -> None:
+    async def _append(self, verifications: list[Row], limits: list[Row]) -> bool:
+        """Write events to the spool; False where it has no room for them, and they wait for the next time."""
         if not self._draft.events:
             self._begun_s = asyncio.get_running_loop().time()
         assert self._spool is not None
@@ -96,10 +101,22 @@ class Recorder:
             self._note_uses(verifications)
             frame = self._draft.frame(verifications, limits)
             await self._away(self._spool.write, self._draft.name, frame)
+        except OSError as error:
+            if not self._is_stuck:
+                _log.error(
+                    "Events cannot be spooled; they wait in memory, as far as it may be used: %s", error
+                )
+            self._is_stuck = True
+            self.verifications[:0], self.ratelimits[:0] = verifications, limits
+            await self._seal()  # what the draft holds as written is not
+            return False
         except Exception:  # noqa: BLE001 - whatever is wrong with events must not end the recording of others
             _log.exception("%d events cannot be spooled; they are lost.", len(verifications) + len(limits))
             self.dropped += len(verifications) + len(limits)
-            await self._seal()  # what the draft holds as written is not
+            await self._seal()
+        else:
+            self._is_stuck = False
+        return True
 
     def _note_uses(self, verifications: list[Row]) -> None:
         newest = {row[2]: row[0] for row in verifications}
@@ -110,13 +127,14 @@ class Recorder:
         assert self._spool is not None
         name, self._draft = self._draft.name, Draft()
         await self._away(self._spool.seal, name)
+        self.sealed.set()
 
     def _is_ripe(self) -> bool:
         draft = self._draft
         age_s = asyncio.get_running_loop().time() - self._begun_s
         if not draft.events:
             return False
-        return draft.events >= _BATCH_EVENTS or draft.size_bytes >= _BATCH_BYTES or age_s >= _BATCH_S
+        return draft.events >= _BATCH_EVENTS or draft.size_bytes >= _BATCH_BYTES or age_s >= self._batch_s
 
     async def _away(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do it on the thread; the buffers keep their bound meanwhile, however long it takes."""

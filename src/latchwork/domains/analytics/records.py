@@ -91,12 +91,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How analytics fare; `state` is `ok`, `failing` or `off`."""
+    """How analytics fare, and why they are off where they are. `dropped` events are lost."""
 
-    state: str
+    state: Literal["ok", "failing", "off"]
     buffered: int
     dropped: int
     spooled_bytes: int
+    why_off: str = ""
 
 
 Row = tuple[Any, ...]

@@ -23,6 +23,7 @@ from latchwork.kernel.clock import Clock
 
 T = TypeVar("T")
 _RETRY_S = 1.0
+_STORE_S = 10.0  # for which a question waits until what came before it is stored
 _QUERY_S = 10.0
 _QUESTIONS = 2  # of each kind asked at the same time; the others wait
 _DAY_MS = 86_400_000
@@ -49,12 +50,14 @@ class Analytics:
         most_buffered: int = 100_000,
         retention_days: int = 90,
         queries_per_hour: int = 1_000,
+        why_off: str = "",
     ) -> None:
-        self._recorder = Recorder(spool, most_buffered)
+        self._recorder = Recorder(spool, most_buffered, store.batch_s if store else 0.0)
         self.verifications = self._recorder.verifications
         self.ratelimits = self._recorder.ratelimits
         self.uses = self._recorder.uses
         self._store = store
+        self._why_off = why_off
         self._spool = spool
         self._clock = clock
         self._retention_ms = retention_days * _DAY_MS
@@ -65,6 +68,7 @@ class Analytics:
         self._failing = False
         self._flushed_s = 0.0
         self._flushing = asyncio.Lock()
+        self._storing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._storer = ThreadPoolExecutor(1, thread_name_prefix="analytics-store")
         self._askers = ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="analytics-ask")
@@ -83,13 +87,17 @@ class Analytics:
         if not self._tasks:
             return
         self._stopping.set()
-        await asyncio.gather(*self._tasks)
+        _, stuck = await asyncio.wait(self._tasks, timeout=_STORE_S)
+        for task in stuck:
+            task.cancel()
         self._tasks = []
         await self._recorder.write(seal=True)
-        await self._store_sealed()
-        await self._run(self._storer, self._close)
+        with suppress(AnalyticsUnavailable):  # what is not stored waits in the spool for the next start
+            if not stuck:
+                await self._store_in_time()
+                await self._run(self._storer, self._close)
         self._recorder.close()
-        self._storer.shutdown()
+        self._storer.shutdown(wait=False)
         self._askers.shutdown()
         self._readers.shutdown()
 
@@ -102,7 +110,7 @@ class Analytics:
             if self._flushed_s <= asked_s:  # else another question has done it meanwhile
                 begun_s = asyncio.get_running_loop().time()
                 await self._recorder.write(seal=True)
-                await self._store_sealed()
+                await self._store_in_time()
                 self._flushed_s = begun_s
         if self._failing:
             raise AnalyticsUnavailable
@@ -186,19 +194,35 @@ class Analytics:
 
     def health(self) -> Health:
         """How it fares."""
-        state = "off" if self._store is None else "failing" if self._failing else "ok"
+        if self._store is None:
+            return Health("off", 0, 0, 0, self._why_off)
         spooled = self._spool.size_bytes if self._spool else 0
         lost = self._recorder.dropped + (self._spool.dropped if self._spool else 0)
-        return Health(state, self._recorder.buffered, lost, spooled)
+        return Health("failing" if self._failing else "ok", self._recorder.buffered, lost, spooled)
 
     async def _keep_recording(self) -> None:
         while not await self._stopped_within(TICK_S):
             await self._recorder.write()
 
     async def _keep_storing(self) -> None:
-        await self._store_sealed()
-        while not await self._stopped_within(_RETRY_S):
+        while not self._stopping.is_set():
+            self._recorder.sealed.clear()
             await self._store_sealed()
+            if not self._failing:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._recorder.sealed.wait(), _RETRY_S)
+            elif await self._stopped_within(_RETRY_S):
+                return
+
+    async def _store_in_time(self) -> None:
+        """Store what is sealed now; raises `AnalyticsUnavailable` when that takes too long or has for others."""
+        if self._storing is not None and not self._storing.done():
+            raise AnalyticsUnavailable(private="An earlier attempt to store events has not ended yet.")
+        self._storing = asyncio.create_task(self._store_sealed())
+        await asyncio.wait([self._storing], timeout=_STORE_S)
+        if not self._storing.done():
+            self._failing = True
+            raise AnalyticsUnavailable(private=f"Events could not be stored in {_STORE_S:g} s.")
 
     async def _stopped_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):

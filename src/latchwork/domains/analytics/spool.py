@@ -69,8 +69,12 @@ class Spool:
         size = self._open.tell()
         self._open.close()
         self._open = None
+        path = self._directory / f"{name}{_SUFFIX}"
+        if not size:  # not even the first frame found room
+            path.unlink()
+            return
         with self._lock:
-            self._waiting.append((self._directory / f"{name}{_SUFFIX}", size))
+            self._waiting.append((path, size))
         while (over := self._over()) is not None:
             self.dropped += read(over.stem, over.read_bytes()).events
             over.unlink()

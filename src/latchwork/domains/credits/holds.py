@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 
 from latchwork.domains.credits import rules, store
+from latchwork.domains.credits.accounts import Accounts
 from latchwork.domains.credits.faults import HoldNotFound, TooFewCredits
 from latchwork.domains.credits.keeping import LONGEST_WAIT_MS, Keeping
-from latchwork.domains.credits.ledger import Ledger
 from latchwork.domains.credits.records import Hold, Reservation, Settlement
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import BadRequest
@@ -26,7 +26,7 @@ class Holds:
     caller may use the subject is for whoever knows what the subject is; `find` tells which one it is.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, database: Database, ledger: Accounts, clock: Clock) -> None:
         self._database = database
         self._ledger = ledger
         self._clock = clock

@@ -94,3 +94,15 @@ class Settlement:
     spent: int
     released: int
     remaining: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What became of asking for credits: whether they were taken, and what each subject has left.
+
+    `None` is unlimited. With an `error` nothing is known of what is left, and nothing was given.
+    """
+
+    spent: bool
+    remaining: tuple[int | None, ...] = ()
+    error: Exception | None = None

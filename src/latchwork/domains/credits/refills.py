@@ -6,8 +6,8 @@ from functools import partial
 
 from latchwork.domains import audit
 from latchwork.domains.credits import store
+from latchwork.domains.credits.accounts import Accounts
 from latchwork.domains.credits.keeping import Keeping
-from latchwork.domains.credits.ledger import Ledger
 from latchwork.domains.credits.records import Refilled
 from latchwork.domains.credits.rules import DAY_MS
 from latchwork.kernel.clock import Clock
@@ -25,7 +25,7 @@ class Refills:
     moment's turn: a verification that begins when a refill is due meets the balance after it.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, database: Database, ledger: Accounts, clock: Clock) -> None:
         self._database = database
         self._ledger = ledger
         self._clock = clock

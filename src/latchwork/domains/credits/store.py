@@ -32,6 +32,7 @@ from latchwork.domains.credits import rules
 from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Refilled
 from latchwork.domains.credits.tables import balances, holds, journal
 from latchwork.kernel.sql.database import Database, Done
+from latchwork.kernel.sql.lane import MARK
 from latchwork.kernel.sql.statements import among
 
 _BALANCES = select(balances).where(among(balances.c.subject_id))
@@ -55,6 +56,35 @@ _SUBTRACT = (
     .where(balances.c.subject_id == _spent.c.key)
     .values(remaining=balances.c.remaining - cast(cast(_spent.c.value, Text), BigInteger))
 )
+
+
+TAKE = f"""
+WITH gate AS MATERIALIZED (
+  SELECT pg_advisory_xact_lock_shared($6, bucket) FROM unnest($5::int[]) AS bucket
+),
+asked AS (SELECT * FROM unnest($3::text[], $4::bigint[]) AS asked(id, cost)),
+found AS MATERIALIZED (
+  SELECT balance.subject_id, balance.remaining, asked.cost
+  FROM credit_balances AS balance JOIN asked ON balance.subject_id = asked.id
+  WHERE (SELECT count(*) FROM gate) >= 0
+  ORDER BY balance.subject_id FOR UPDATE OF balance
+),
+fits AS MATERIALIZED (SELECT coalesce(bool_and(remaining >= cost), true) AS all_do FROM found),
+taken AS (
+  UPDATE credit_balances AS balance SET remaining = balance.remaining - found.cost FROM found, fits
+  WHERE fits.all_do AND found.cost > 0 AND balance.subject_id = found.subject_id
+),
+marked AS ({MARK} FROM fits WHERE lane = $2 AND fits.all_do)
+SELECT subject_id, remaining, fits.all_do FROM fits LEFT JOIN found ON true
+"""  # noqa: S608 - a constant
+"""PostgreSQL: take all costs of `$4` from the subjects of `$3`, or none where one has too little.
+
+Answers what each subject that has a balance had before, and whether it was taken. Takes the locks `$5` of class
+`$6` first, shared, in that order, and then the rows in the order of their ids. A statement of a `Lane`.
+"""
+HOLD_OFF = "SELECT pg_advisory_lock($1, bucket) FROM unnest($2::int[]) AS bucket"
+"""PostgreSQL: keep `TAKE` from going on where it needs these locks, until `LET_GO` or the connection's end."""
+LET_GO = "SELECT pg_advisory_unlock_all()"
 
 
 def find(connection: Connection, subject_ids: Iterable[str]) -> dict[str, Balance]:
@@ -108,6 +138,12 @@ def rewrite(
     else:
         connection.execute(update(balances).where(*mine).values(values))
     return after
+
+
+def use_up(connection: Connection, subject_id: str, unfolded: int) -> None:
+    """Within `Ledger.rewriting`, which gave `unfolded`: leave the subject nothing, and no refill either."""
+    mine = balances.c.subject_id == subject_id
+    connection.execute(update(balances).where(mine).values(remaining=unfolded, refill_due_at_ms=None))
 
 
 def close_balances(connection: Connection, subject_ids: Sequence[str]) -> None:

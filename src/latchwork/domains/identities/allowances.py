@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from latchwork.domains import audit
-from latchwork.domains.credits import Balance, Change, Ledger, facts_of
+from latchwork.domains.credits import Accounts, Balance, Change, facts_of
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
@@ -23,7 +23,7 @@ class Allowances:
 
     db: Database
     clock: Clock
-    ledger: Ledger
+    ledger: Accounts
 
     @uninterrupted
     async def update(self, who: Principal, name: str, change: Change) -> Balance | None:

@@ -1,7 +1,7 @@
 """The identities' verbs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from latchwork.domains import audit
-from latchwork.domains.credits import Balance, Ledger
+from latchwork.domains.credits import Accounts, Balance
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.identities import store
 from latchwork.domains.identities.faults import IdentityNotFound
@@ -35,7 +35,9 @@ class Identities:
 
     db: Database
     clock: Clock
-    ledger: Ledger
+    ledger: Accounts
+    released: Callable[[Connection, str], None]
+    """Called within the deletion of the identity with that id, for what others keep of it."""
 
     @uninterrupted
     async def create(
@@ -138,6 +140,7 @@ class Identities:
             changes = set_rules(connection, who.workspace_id, identity_id, [], now_ms)
             credits_store.close_balances(connection, [identity_id])
             store.change(connection, identity_id, {"deleted_at_ms": now_ms}, now_ms)
+            self.released(connection, identity_id)
             audit.record(connection, who, now_ms, _entry("delete", stored), *_limits_changed(stored, changes))
             tell(connection, Event.now(who.workspace_id, "identity.deleted", now_ms, identity_id=identity_id))
             changed(connection, ("identity", identity_id))

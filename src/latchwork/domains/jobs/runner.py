@@ -40,6 +40,7 @@ class Runner:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._writing: set[asyncio.Task[Job]] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._looked_ms = 0
 
     def start(self) -> None:
         """Begin to work."""
@@ -68,18 +69,22 @@ class Runner:
             self._woken.clear()
             while len(self._running) < _AT_ONCE and (job := await self._insist(self._claim)) is not None:
                 self._begin(job)
-            due_ms = await self._insist(lambda connection: store.next_due_ms(connection, self._kinds))
+            due_ms = await self._insist(self._next_due_ms) if len(self._running) < _AT_ONCE else None
             if not self._running and not self._woken.is_set():
                 self._idle.set()
             await self._wait(due_ms)
 
     def _claim(self, connection: Connection) -> Job | None:
         """The next job; where there is none, there is time to forget old ones."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._looked_ms = self._clock.now_ms()
         job = store.claim(connection, self._kinds, self._running, now_ms)
         if job is None:
             store.forget(connection, now_ms - _KEPT_MS, _FORGOTTEN_AT_ONCE)
         return job
+
+    def _next_due_ms(self, connection: Connection) -> int | None:
+        """When there may be a next job; one that was due already waits for that of its workspace which runs."""
+        return store.next_due_ms(connection, self._kinds, self._looked_ms)
 
     def _begin(self, job: Job) -> None:
         task = asyncio.get_running_loop().create_task(self._work(job))
@@ -94,8 +99,6 @@ class Runner:
     async def _wait(self, due_ms: int | None) -> None:
         """Until somebody wakes us, as a job that ends does, or until the next job is due."""
         timeout_s = None if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
-        if timeout_s is not None and timeout_s <= 0:  # it waits for the job of its workspace that runs
-            timeout_s = None
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._woken.wait()

@@ -10,6 +10,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.changes import changed
 
 MOST_UNFINISHED = 100
 """Jobs of one workspace that may wait or run: each may hold megabytes."""
@@ -36,6 +37,7 @@ class Jobs:
             raise TooManyJobs
         job_id = new_id("job")
         store.add(connection, job_id, who, wanted, self.clock.now_ms())
+        changed(connection, ("jobs", who.workspace_id))  # for whichever node works on them
         return job_id
 
     def wake(self) -> None:

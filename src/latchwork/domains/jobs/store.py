@@ -91,11 +91,12 @@ def claim(connection: Connection, kinds: Iterable[str], in_hand: Iterable[str], 
     return _get(connection, row.id)
 
 
-def next_due_ms(connection: Connection, kinds: Iterable[str]) -> int | None:
-    """When the first queued job is due; `None` if none is queued."""
+def next_due_ms(connection: Connection, kinds: Iterable[str], after_ms: int) -> int | None:
+    """When the first queued job is due of those that are due later than `after_ms`; `None` if there is none."""
     due_ms: int | None = connection.execute(
         select(func.min(jobs.c.due_at_ms))
         .where(jobs.c.state == State.QUEUED.value)
+        .where(jobs.c.due_at_ms > after_ms)
         .where(jobs.c.kind.in_(list(kinds)))
     ).scalar()
     return due_ms

@@ -50,7 +50,7 @@ class Effort:
     Beyond that as many are sorted as it takes.
     """
 
-    few: int = 5_000
+    few: int = 2_000
     steps: tuple[int, ...] = (500, 2_000, 7_500)
     many: int = 50_000
 

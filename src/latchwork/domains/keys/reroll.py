@@ -54,17 +54,27 @@ def successor(api: Api, old: Key, now_ms: int) -> tuple[Minted, Key]:
     return Minted(fresh.id, text), fresh
 
 
-def add(connection: Connection, old: Key, fresh: Key, unfolded: int, now_ms: int) -> None:
-    """Write the new key and what it takes over; `unfolded` comes from the ledger, which holds the old one still."""
+def add(
+    connection: Connection, old: Key, fresh: Key, unfolded: int, now_ms: int, *, moves_credits: bool
+) -> bool:
+    """Write the new key and what it takes over; `unfolded` comes from the ledger, which holds the old one still.
+
+    Where it `moves_credits` the old one has none left: it ends now, and whoever has not heard of that must not
+    spend them a second time. Answers whether there were any to move.
+    """
     store.add_key(connection, fresh)
     store.copy_grants(connection, old.id, fresh.id)
     limits = rules_of(connection, [old.id]).get(old.id, [])
     renewed = [structs.replace(rule, id=new_id("rl")) for rule in limits]
     set_rules(connection, fresh.workspace_id, fresh.id, renewed, now_ms)
-    balance = credits_store.find(connection, [old.id]).get(old.id)
-    if balance is not None:
+    if credits_store.stored(connection, old.id) is not None:  # which holds the row still
+        balance = credits_store.find(connection, [old.id])[old.id]
         left = replace(balance, remaining=balance.remaining - unfolded)
         credits_store.open_balances(connection, fresh.workspace_id, {fresh.id: left}, now_ms)
+        if moves_credits:
+            credits_store.use_up(connection, old.id, unfolded)
+            return True
+    return False
 
 
 def end(connection: Connection, old: Key, grace_ms: int | None, now_ms: int) -> None:

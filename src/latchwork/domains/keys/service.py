@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from latchwork.domains.credits import Balance, Change, Ledger
+from latchwork.domains.credits import Accounts, Balance, Change
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
@@ -28,7 +28,7 @@ class Keys:
 
     db: Database
     clock: Clock
-    ledger: Ledger
+    ledger: Accounts
     last_use: LastUse
     vault: Vault
 
@@ -227,22 +227,25 @@ class Keys:
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(key_id) as unfolded:
 
-            def unit(connection: Connection) -> Minted:
+            def unit(connection: Connection) -> tuple[Minted, bool]:
                 old = _key(connection, who, key_id, owner)
                 if owner is not None:
                     rerolling.must_not_double(connection, old, grace_ms)
                 api = _api(connection, who, old.api_id or "")
                 recoverable = rerolling.must_be_allowed(connection, who, api, old)
                 minted, fresh = rerolling.successor(api, old, now_ms)
-                rerolling.add(connection, old, fresh, unfolded, now_ms)
+                moved = rerolling.add(connection, old, fresh, unfolded, now_ms, moves_credits=grace_ms == 0)
                 if recoverable:
                     recovery.keep(connection, self.vault, who, minted)
                 rerolling.end(connection, old, grace_ms, now_ms)
                 rerolling.record(connection, who, old, fresh, now_ms)
                 changed(connection, ("key", old.digest), ("key", fresh.digest))
-                return minted
+                return minted, moved
 
-            return await self.db.write(unit)
+            minted, moved = await self.db.write(unit)
+            if moved:
+                self.ledger.put(key_id, 0)
+            return minted
 
     async def _authorised(self, who: Principal, key_id: str, action: str, owner: Owner | None = None) -> Key:
         key = await self.db.read(lambda connection: _key(connection, who, key_id, owner))

@@ -4,7 +4,7 @@ Nobody has to be sent a new key: a hash of the whole key verifies at once, and a
 hashed is recognised by that part at its first use, and known by its whole text from then on.
 """
 
-from latchwork.domains.migrations.faults import KeyAlreadyExists, MigrationNotFound
+from latchwork.domains.migrations.faults import KeyAlreadyExists, MalformedKey, MigrationNotFound
 from latchwork.domains.migrations.queue import KeyQueue
 from latchwork.domains.migrations.records import Algorithm, ForeignKey, Migrated, Migration, Offer
 from latchwork.domains.migrations.rules import digest_of_hash
@@ -16,6 +16,7 @@ __all__ = [
     "ForeignKey",
     "KeyAlreadyExists",
     "KeyQueue",
+    "MalformedKey",
     "Migrated",
     "Migration",
     "MigrationNotFound",

@@ -163,6 +163,25 @@ class Migrations:
         if await self.db.read(pending) is not None:  # strangers shall not make us write
             await self.db.write(unit)
 
+    async def recognise_for(
+        self, api_id: str, migration_id: str, text: str, *, remote_ip: str, request_id: str
+    ) -> None:
+        """As `recognise`, of keys of one API that the server's operator names; nobody with a root key asks."""
+        workspace_id = await self.db.read(lambda connection: store.workspace_of(connection, migration_id))
+        if workspace_id is None:
+            return
+        who = Principal(
+            workspace_id=workspace_id,
+            subject_id="forward_auth",
+            subject_name="forward authentication",
+            permissions=frozenset({f"api.{api_id}.verify_key"}),
+            remote_ip=remote_ip,
+            user_agent="latchwork",
+            request_id=request_id,
+            subject_type="system",
+        )
+        await self.recognise(who, migration_id, text)
+
     @uninterrupted
     async def learn_start(self, who: Principal, key_id: str, text: str) -> None:
         """Keep what may be shown of a key that was taken over without that, at a use of it."""

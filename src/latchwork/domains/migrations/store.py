@@ -33,6 +33,14 @@ def find(connection: Connection, workspace_id: str, migration_id: str) -> Migrat
     return None if row is None else _migration(row)
 
 
+def workspace_of(connection: Connection, migration_id: str) -> str | None:
+    """The workspace that a migration belongs to."""
+    found: str | None = connection.execute(
+        select(key_migrations.c.workspace_id).where(key_migrations.c.id == migration_id)
+    ).scalar()
+    return found
+
+
 def page(connection: Connection, workspace_id: str, cursor: str, limit: int) -> list[Migration]:
     """Up to `limit` migrations from id `cursor` on."""
     rows = connection.execute(

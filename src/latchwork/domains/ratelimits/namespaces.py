@@ -9,7 +9,9 @@ from latchwork.domains.ratelimits.faults import NamespaceNotFound
 from latchwork.domains.ratelimits.overrides import OverrideMatcher
 from latchwork.domains.ratelimits.records import Namespace
 from latchwork.kernel.clock import Clock
+from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.invalidations import Invalidations, Tag
+from latchwork.kernel.leases import Lease
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
@@ -26,14 +28,26 @@ class KnownNamespace:
 class Namespaces:
     """Finds namespaces by name or id, creates those that are missing, and forgets what has changed."""
 
-    def __init__(self, db: Database, clock: Clock, invalidations: Invalidations, most: int = 100_000) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        invalidations: Invalidations,
+        *,
+        lease: Lease | None = None,
+        most: int = 100_000,
+    ) -> None:
+        """A `lease` says for how long what it knows may be believed; without one nobody else makes changes."""
         self._db = db
+        self._lease = lease
         self._clock = clock
         self._most = most
         self._known: dict[tuple[str, str], KnownNamespace] = {}
         self._names: dict[str, set[tuple[str, str]]] = {}  # namespace id to the names it is known by
         self._version = 0
         invalidations.listen(self._forget)
+        if lease is not None:
+            lease.listen(self._forget_all, lambda: None)
 
     def known(self, workspace_id: str, name: str) -> KnownNamespace | None:
         """The namespace if it is in memory."""
@@ -42,6 +56,8 @@ class Namespaces:
     async def find(self, workspace_id: str, name: str) -> KnownNamespace | None:
         """The namespace with that name or id, deleted or not; `None` when there is none."""
         known = self._known.get((workspace_id, name))
+        if known is None and self._lease is not None and self._lease.is_out_of_reach:
+            raise Unavailable(private="the database is out of reach, and nothing may be believed without it")
         while known is None:
             version = self._version
             known = await self._db.read(lambda connection: _load(connection, workspace_id, name))
@@ -90,6 +106,11 @@ class Namespaces:
     def _drop(self, namespace_id: str) -> None:
         for name in self._names.pop(namespace_id, ()):
             self._known.pop(name, None)
+
+    def _forget_all(self, ends: bool) -> None:
+        self._version += ends
+        self._known.clear()
+        self._names.clear()
 
     def _forget(self, tags: Iterable[Tag]) -> None:
         for kind, name in tags:

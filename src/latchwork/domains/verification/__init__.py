@@ -9,8 +9,11 @@ from latchwork.domains.verification.callers import Callers, Quota, principal_of
 from latchwork.domains.verification.explain import Explainer, Explanation
 from latchwork.domains.verification.faults import CallerDisabled, CallerExpired, CallerRefused
 from latchwork.domains.verification.gatekeeper import Gatekeeper
+from latchwork.domains.verification.local import LocalVerifier
+from latchwork.domains.verification.operations import Operations, Recorded
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
 from latchwork.domains.verification.service import Verifier
+from latchwork.domains.verification.shared import SharedVerifier
 from latchwork.domains.verification.snapshots import (
     BoundLimit,
     CallerSnapshot,
@@ -36,9 +39,13 @@ __all__ = [
     "KeySnapshot",
     "KnownIdentity",
     "LimitClaim",
+    "LocalVerifier",
+    "Operations",
     "Outcome",
     "Quota",
+    "Recorded",
     "Render",
+    "SharedVerifier",
     "SnapshotCache",
     "Verdict",
     "Verifier",

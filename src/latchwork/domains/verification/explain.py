@@ -1,6 +1,6 @@
 """Explaining: the same checks, all of them, told to record; nothing is spent and nothing is recorded."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from latchwork.domains.permissions import compile_query
@@ -83,13 +83,10 @@ class Explainer:
         snapshot = await self._verifier.keys.fetch(claim.digest) if claim.digest else None
         if snapshot is None or not self._may(who, claim, snapshot):
             return _UNKNOWN
-        if snapshot.purse is not None:
-            for payer in snapshot.purse.payers:
-                await self._verifier.ledger.settled(payer)
         steps = [Step("key", "passed", f"The key is {snapshot.key_id} of API {snapshot.api_id}.")]
         steps += self._stateless(snapshot, claim, now_ms)
         steps += await self._limits(snapshot, claim, now_ms, is_supposed)
-        steps += self._credits(snapshot, claim, now_ms)
+        steps += [step async for step in self._credits(snapshot, claim, now_ms)]
         failed = [step.code for step in steps if step.code is not None]
         return Explanation(failed[0] if failed else Outcome.VALID, steps)
 
@@ -135,19 +132,19 @@ class Explainer:
         states = await self._tally.peek([check for _, check in bound], now_ms, is_supposed=is_supposed)
         return [_limit_step(limit, state) for limit, state in zip(bound, states, strict=True)]
 
-    def _credits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> Iterator[Step]:
+    async def _credits(self, snapshot: KeySnapshot, claim: Claim, now_ms: int) -> AsyncIterator[Step]:
         purse, cost = snapshot.purse, 1 if claim.cost is None else claim.cost
         if purse is None or purse.key_id is None:
             yield Step("credits", "skipped", "The key is not limited by credits.")
         else:
-            yield self._paying("credits", purse, purse.key_id, cost, now_ms)
+            yield await self._paying("credits", purse, purse.key_id, cost, now_ms)
         if purse is None or purse.identity_id is None:
             yield Step("identityCredits", "skipped", "The key has no identity that is limited by credits.")
         else:
-            yield self._paying("identityCredits", purse, purse.identity_id, cost, now_ms)
+            yield await self._paying("identityCredits", purse, purse.identity_id, cost, now_ms)
 
-    def _paying(self, check: str, purse: Purse, payer: str, cost: int, now_ms: int) -> Step:
-        remaining = purse.foreseen(payer, self._verifier.ledger.available(payer) or 0, now_ms)
+    async def _paying(self, check: str, purse: Purse, payer: str, cost: int, now_ms: int) -> Step:
+        remaining = purse.foreseen(payer, await self._verifier.remaining(payer) or 0, now_ms)
         detail = f"{remaining} credits remain, this costs {cost}."
         if remaining >= cost:
             return Step(check, "passed", detail)

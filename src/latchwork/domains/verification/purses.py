@@ -84,8 +84,11 @@ class Purse:
         refill = self.refills.get(payer)
         return remaining if refill is None or at_ms < refill.due_ms else max(remaining, refill.amount)
 
-    def retry_ms(self, ledger: Ledger, cost: int) -> int | None:
-        """When refills will have made enough of too little; `None` if they never will."""
-        refills = [self.refills.get(payer) for payer in self.payers if (ledger.available(payer) or 0) < cost]
+    def retry_ms(self, remaining: Mapping[str | None, int | None], cost: int) -> int | None:
+        """When refills will have made enough of too little; `None` if they never will.
+
+        `remaining` is what each payer has.
+        """
+        refills = [self.refills.get(payer) for payer in self.payers if (remaining.get(payer) or 0) < cost]
         enough = [refill.due_ms for refill in refills if refill is not None and refill.amount >= cost]
         return max(enough) if len(enough) == len(refills) else None

@@ -71,8 +71,8 @@ class Verdict(msgspec.Struct):
     """The decision. `snapshot` is `None` for NOT_FOUND, which tells nothing else.
 
     `remaining` are the key's credits, `None` when it is unlimited, and `identity_remaining` those of its
-    identity. While `commit` is not `None` the spend is not yet durable, and the verdict must not leave the
-    house before it is.
+    identity. While `commit` is not `None` the verdict is not final until that is settled: a spend is not yet
+    durable, or the counters of a cluster have not answered. Before that it is not to be read.
     """
 
     outcome: Outcome
@@ -83,3 +83,8 @@ class Verdict(msgspec.Struct):
     retry_at_ms: int | None = None
     commit: Commit | None = None
     identity_remaining: int | None = None
+
+    def refuse(self, refusal: "Refusal") -> None:
+        """Turn it into a refusal."""
+        self.outcome = refusal.outcome
+        self.reason, self.retry_at_ms = refusal.reason, refusal.retry_at_ms

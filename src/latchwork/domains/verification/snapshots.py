@@ -10,15 +10,19 @@ from latchwork.domains.verification.purses import Purse
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import EVERYTHING
 
+STALE_OK_S = 86_400
+"""How long what was known of a caller may be used while nothing can be read; a key's API says less."""
+
 
 class Scope:
     """What many snapshots stand on together; ends all of them at once when one of `tags` changes."""
 
-    __slots__ = ("live", "tags")
+    __slots__ = ("live", "stale_ok_s", "tags")
 
     def __init__(self, *tags: Tag) -> None:
         self.live = True
         self.tags = tags
+        self.stale_ok_s = STALE_OK_S
 
 
 class Place(Scope):
@@ -29,6 +33,7 @@ class Place(Scope):
         "api_ips",
         "keyspace_id",
         "observed",
+        "operations_per_month",
         "workspace_enabled",
         "workspace_id",
     )
@@ -37,6 +42,7 @@ class Place(Scope):
     api_ips: "IpList | None"
     keyspace_id: str
     observed: str
+    operations_per_month: int | None
     workspace_enabled: bool
     workspace_id: str
 
@@ -66,7 +72,7 @@ class BoundLimit:
     def __init__(self, rule: LimitRule, workspace_id: str, subject_id: str) -> None:
         self.rule = rule
         self.check = rule.check(counter_key(workspace_id, subject_id, rule.name))
-        self.rendered: bytes = b""
+        self.rendered = ""
 
     def costing(self, cost: int) -> LimitCheck:
         """The same question for another cost."""
@@ -115,9 +121,10 @@ class KeySnapshot(Snapshot[Place]):
     """A tenant's key. There may be a million, so what is equal among many is shared.
 
     `checks` are those that could ever refuse it, `auto` the limits that every verification asks for; a key
-    with none of the former and one of the latter, as most are, `is_plain`. `was_shown` is false of a key that
-    was taken over by its hash and whose text nobody has seen yet. `purse` is `None` for a key without credits.
-    `rendered` is the surface's: what every answer says of the key after its id.
+    with none of the former and one of the latter, as most are, `is_plain`; `usual` is that one limit where
+    nothing else is to be thought of either. `was_shown` is false of a key that was taken over by its hash and
+    whose text nobody has seen yet. `purse` is `None` for a key without credits. `rendered` is the surface's:
+    what every answer says of the key after its id.
     """
 
     __slots__ = (
@@ -136,6 +143,7 @@ class KeySnapshot(Snapshot[Place]):
         "purse",
         "rendered",
         "roles",
+        "usual",
         "was_shown",
     )
 
@@ -154,7 +162,8 @@ class KeySnapshot(Snapshot[Place]):
     purse: Purse | None
     checks: tuple[Any, ...]
     is_plain: bool
-    rendered: bytes
+    usual: BoundLimit | None
+    rendered: str
 
     @property
     def workspace_id(self) -> str:

@@ -8,7 +8,7 @@ from latchwork.domains.credits.tables import balances
 from latchwork.domains.identities.tables import identities
 from latchwork.domains.keys.store import permissions_of, roles_of
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
-from latchwork.domains.ratelimits import LimitRule
+from latchwork.domains.ratelimits import ENFORCE, LimitRule
 from latchwork.domains.ratelimits.store import rule_columns, rule_of
 from latchwork.domains.ratelimits.tables import limit_rules
 from latchwork.domains.root_keys import store as root_keys_store
@@ -45,7 +45,9 @@ _KEY = (
         apis.c.id.label("api_id"),
         apis.c.ip_whitelist.label("api_ips"),
         apis.c.analytics,
+        apis.c.stale_ok_s,
         workspaces.c.enabled.label("workspace_enabled"),
+        workspaces.c.operations_per_month,
         identities.c.id.label("live_identity_id"),
         identities.c.external_id,
         identities.c.meta.label("identity_meta"),
@@ -107,7 +109,17 @@ def load_key(connection: Connection, digest: bytes) -> KeySnapshot | None:
     _bind_limits(snapshot, row, own, shared)
     snapshot.checks = concerning(snapshot)
     snapshot.is_plain = not snapshot.checks and len(snapshot.auto) == 1
+    snapshot.usual = snapshot.auto[0] if _is_usual(snapshot) else None
     return snapshot
+
+
+def _is_usual(snapshot: KeySnapshot) -> bool:
+    return (
+        snapshot.is_plain
+        and snapshot.purse is None
+        and snapshot.scope.observed == "full"
+        and snapshot.auto[0].rule.mode == ENFORCE
+    )
 
 
 def _of_row(row: Any) -> KeySnapshot:
@@ -145,13 +157,15 @@ def _refill(amount: int | None, due_ms: int | None) -> Due | None:
 
 
 def _place(row: Any) -> Place:
-    place = Place(("api", row.api_id), ("workspace", row.workspace_id))
+    place = Place(("api", row.api_id), ("workspace", row.workspace_id), ("quotas", row.workspace_id))
     place.workspace_id = row.workspace_id
     place.workspace_enabled = row.workspace_enabled
     place.keyspace_id = row.keyspace_id
     place.api_id = row.api_id
     place.api_ips = IpList(tuple(row.api_ips)) if row.api_ips else None
     place.observed = row.analytics
+    place.operations_per_month = row.operations_per_month
+    place.stale_ok_s = row.stale_ok_s
     return place
 
 

@@ -5,7 +5,6 @@ One more, the operator's own, holds the root keys through which people act in th
 
 from latchwork.domains.workspaces.faults import WorkspaceDisabled, WorkspaceNotFound
 from latchwork.domains.workspaces.limits import WorkspaceLimits, audit_retention_days
-from latchwork.domains.workspaces.operations import Operations, Recorded
 from latchwork.domains.workspaces.records import MOST, OPERATOR_ID, Quotas, Workspace
 from latchwork.domains.workspaces.rules import first_of, following_month_ms, month_start_ms
 from latchwork.domains.workspaces.service import Workspaces, operator
@@ -13,9 +12,7 @@ from latchwork.domains.workspaces.service import Workspaces, operator
 __all__ = [
     "MOST",
     "OPERATOR_ID",
-    "Operations",
     "Quotas",
-    "Recorded",
     "Workspace",
     "WorkspaceDisabled",
     "WorkspaceLimits",

@@ -28,6 +28,10 @@ class WorkspaceLimits:
         for workspace_id, days in (await self.db.read(store.retentions)).items():
             self.analytics.keep(workspace_id, days)
 
+    async def load_one(self, workspace_id: str) -> None:
+        """The same of one workspace, whose limits may have been changed."""
+        self.analytics.keep(workspace_id, (await self.db.read(store.retentions)).get(workspace_id))
+
     async def get(self, who: Principal) -> Quotas:
         """The workspace's quotas."""
         who.must("workspace", "*", "read_limits")

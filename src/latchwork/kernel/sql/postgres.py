@@ -2,20 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.invalidations import Invalidations, Tag
+from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import migrate
-from latchwork.kernel.sql.changes import collected
+from latchwork.kernel.sql.changes import News, collected, kept
 from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
+from latchwork.kernel.sql.lane import Lane, Link
+from latchwork.kernel.sql.serving import LOCK, Serving
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 _COLLISIONS = {
@@ -24,6 +29,16 @@ _COLLISIONS = {
     "23505",  # unique_violation: units ask first, so another was quicker, and the next try sees its row
 }
 _TRIES = 12
+NODES = f"""
+SELECT greatest(1, count(*)) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND (classid::bigint << 32 | objid::bigint) = ({LOCK}::bigint & -1)
+"""  # noqa: S608 - a constant
+"""How many processes serve the database."""
+# A node that falls silent within a transaction must not keep rows from others for as long as they have patience.
+_SERVER_SETTINGS = {"idle_in_transaction_session_timeout": "2s", "tcp_user_timeout": "2s"}
+PATIENCE_S = 5.0
+"""How long a unit of work may take where several nodes share a database that may go silent."""
 
 
 class PostgresDatabase:
@@ -34,17 +49,29 @@ class PostgresDatabase:
     """
 
     def __init__(self, url: str, invalidations: Invalidations | None = None) -> None:
+        from sqlalchemy.ext.asyncio import (
+            create_async_engine,  # with it comes the ORM, which SQLite does without
+        )
+
         self.invalidations = invalidations or Invalidations()
         parsed = make_url(url)
         self.url = parsed.render_as_string(hide_password=True)
         self._engine: AsyncEngine = create_async_engine(
-            parsed.set(drivername="postgresql+asyncpg"), pool_size=8, max_overflow=0, pool_pre_ping=True
+            parsed.set(drivername="postgresql+asyncpg"),
+            pool_size=8,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"server_settings": _SERVER_SETTINGS},
         )
+        self._apart: AsyncEngine = create_async_engine(
+            parsed.set(drivername="postgresql+asyncpg"), poolclass=NullPool
+        )
+        self._node: str | None = None
+        self._patience_s: float | None = None
+        self._publish: Callable[[News], None] = lambda news: None
         self._lane = asyncio.Lock()
-        self._guard: AsyncConnection | None = None
         self._appends: set[asyncio.Task[None]] = set()
-        self._append_lane = asyncio.Lock()
-        self._append_connection: AsyncConnection | None = None
+        self.serving = Serving(self.link)
 
     async def open(self) -> None:
         try:
@@ -54,14 +81,31 @@ class PostgresDatabase:
             raise DatabaseUnreachable(f"{self.url} cannot be opened: {_reason(error)}") from error
 
     async def close(self) -> None:
-        if self._guard is not None:
-            await self._guard.close()
-            self._guard = None
         await asyncio.gather(*self._appends)
-        await self._drop_append_connection()
+        await self.serving.close()
         await self._engine.dispose()
+        await self._apart.dispose()
 
     async def write(self, unit: Unit[T]) -> T:
+        return await self._in_time(self._write_in_turn(unit))
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` comes to, or `Unavailable` once the time it may take is over; it may still be done then."""
+        if self._patience_s is None:
+            return await work
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait([task], timeout=self._patience_s)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()  # and not waited for: a connection that says nothing would not let go either
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise Unavailable(private=f"PostgreSQL did not answer in {self._patience_s:g} s")
+        return task.result()
+
+    async def _write_in_turn(self, unit: Unit[T]) -> T:
         async with self._lane:
             for attempt in range(_TRIES):
                 try:
@@ -75,24 +119,33 @@ class PostgresDatabase:
         raise Unavailable(private=f"gave up after {_TRIES} collisions")
 
     async def read(self, unit: Unit[T]) -> T:
+        return await self._in_time(self._read(unit))
+
+    async def _read(self, unit: Unit[T]) -> T:
         try:
-            async with self._transaction("REPEATABLE READ") as connection:
+            async with self.transaction("REPEATABLE READ") as connection:
                 return await connection.run_sync(unit)
         except (OSError, DBAPIError) as error:
             raise Unavailable(private=_reason(error)) from error
 
     async def _write(self, unit: Unit[T]) -> T:
-        tags: list[Tag] = []
+        news = News(0, [])
         try:
-            async with self._transaction("SERIALIZABLE") as connection:
-                result, tags = await connection.run_sync(collected, unit)
+            async with self.transaction("SERIALIZABLE") as connection:
+                if self._node is None:
+                    result, tags = await connection.run_sync(collected, unit)
+                    news = News(0, tags)
+                else:
+                    result, news = await connection.run_sync(kept, unit, self._node)
         finally:  # a commit whose answer is lost may have happened, and to forget too much does no harm
-            if tags:
-                self.invalidations.announce(*tags)
+            if news.tags:
+                self.invalidations.announce(*news.tags)
+                self._publish(news)
         return result
 
     @asynccontextmanager
-    async def _transaction(self, isolation: str) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, isolation: str) -> "AsyncIterator[AsyncConnection]":
+        """A transaction of that isolation level, committed at the end."""
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level=isolation)
             async with connection.begin():
@@ -109,32 +162,34 @@ class PostgresDatabase:
         return append
 
     async def _append(self, sql: str, row: tuple[Any, ...], done: Done) -> None:
-        """Execute over the driver's own connection, which commits a lone statement by itself."""
+        """Execute as who serves the database: another process could spend the same credits."""
         outcome: Exception | None = None
-        async with self._append_lane:
-            try:
-                await (await self._append_driver()).execute(sql, *row)
-            except Exception as error:  # noqa: BLE001 - the driver's own, whose module is loaded late
-                outcome = Unavailable(private=_reason(error))
-                await self._drop_append_connection()
+        try:
+            await self.serving.execute(sql, *row)
+        except Unavailable as error:
+            outcome = error
         done(outcome)
 
-    async def _append_driver(self) -> Any:
-        if self._append_connection is None:
-            self._append_connection = await self._engine.connect()
-        return (await self._append_connection.get_raw_connection()).driver_connection
+    def share(self, node: str, publish: Callable[[News], None]) -> None:
+        """Keep what units of work change for other nodes to read, as told by `node`; `publish` it after commits."""
+        self._node, self._publish, self._patience_s = node, publish, PATIENCE_S
 
-    async def _drop_append_connection(self) -> None:
-        connection, self._append_connection = self._append_connection, None
-        if connection is not None:
+    def lane(self) -> Lane:
+        """A connection of its own for statements whose outcome must be known; see `Lane`."""
+        return Lane(self.link)
+
+    async def link(self) -> Link:
+        """A connection of its own, whose driver runs each statement as a transaction unless told otherwise."""
+        connection = await self._apart.connect()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+
+        async def drop() -> None:
+            driver.terminate()
             await connection.invalidate()
             await connection.close()
 
-    async def is_alone(self) -> bool:
-        """Take the lock that says "one process without Redis"; false when another process holds it."""
-        self._guard = await self._engine.connect()
-        held = await self._guard.execute(text("SELECT pg_try_advisory_lock(hashtext('latchwork'))"))
-        return bool(held.scalar_one())
+        return Link(driver, drop)
 
 
 def _state(error: DBAPIError) -> str | None:

@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from hashlib import sha256
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from latchwork.domains.credits import Commit
-from latchwork.domains.verification import Claim, Gatekeeper
+from latchwork.domains.migrations import MalformedKey, Migrations
+from latchwork.domains.verification import Claim, Gatekeeper, Verdict
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import Fault, Unavailable
 from latchwork.kernel.ids import new_request_id
@@ -17,6 +18,7 @@ from latchwork.surfaces.forward_auth.answers import fault_answer, verdict_answer
 from latchwork.surfaces.forward_auth.credentials import Credentials, RawHeaders
 from latchwork.surfaces.forward_auth.openapi import OPENAPI_PATH, PATH, document
 from latchwork.surfaces.forward_auth.questions import Question, question_of
+from latchwork.surfaces.http.bulkhead import Ceiling
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import ERROR_PAGES, Unexpected, UnknownRoute, WrongMethod
@@ -40,7 +42,9 @@ class ForwardAuth:
         gatekeeper: Gatekeeper,
         clock: Clock,
         credentials: Credentials,
+        migrations: Migrations,
         *,
+        decisions: Ceiling,
         trusted_proxies: Networks = (),
         docs: DocsGate | None = None,
         error_pages: str = ERROR_PAGES,
@@ -49,6 +53,8 @@ class ForwardAuth:
         self._gatekeeper = gatekeeper
         self._clock = clock
         self._credentials = credentials
+        self._migrations = migrations
+        self._decisions = decisions
         self._trusted_proxies = trusted_proxies
         self._docs = docs or DocsGate()
         self._error_pages = error_pages
@@ -77,9 +83,10 @@ class ForwardAuth:
     def bind(self, query: bytes, headers: RawHeaders) -> HotHandler | None:
         """See `surfaces.http.hot.Binder`."""
         try:
-            return partial(self._at_once, *self._asked(query, headers))
+            question, key = self._asked(query, headers)
         except Fault:
             return None  # for the application to word
+        return partial(self._at_once, question, sha256(key).digest())
 
     def _at_once(
         self, question: Question, digest: bytes, token: bytes, body: bytes, ip: str
@@ -87,36 +94,58 @@ class ForwardAuth:
         request_id, now_ms = new_request_id(), self._clock.now_ms()
         try:
             claim = _claim(question, digest, ip, request_id)
+            if self._decisions.is_reached and self._gatekeeper.waits_for_database(digest):
+                return None
             verdict = self._gatekeeper.attempt(question.api_id, claim, now_ms)
         except Fault:
             return None
-        if verdict is None:
+        if verdict is None or _may_wait(question, verdict):
             return None
-        answer = verdict_answer(request_id, verdict, now_ms, self._error_pages)
         if verdict.commit is None:
-            return answer
-        return AfterCommit(verdict.commit, answer, request_id, self._error_pages)
+            return verdict_answer(request_id, verdict, now_ms, self._error_pages)
+        return AfterCommit(verdict, request_id, now_ms, self._error_pages, self._decisions)
 
     def _asked(self, query: bytes, headers: RawHeaders) -> tuple[Question, bytes]:
-        """The question, and the digest of the key that it is about."""
+        """The question, and the key that it is about."""
         sent = self._credentials.among(headers)
         question = question_of(query)
-        return question, self._credentials.digest_of(sent)
+        return question, self._credentials.key_of(sent)
 
     async def _answer(self, request_id: str, scope: Scope) -> Answer:
-        question, digest = self._asked(scope["query_string"], scope["headers"])
-        claim = _claim(question, digest, self._client_ip(scope), request_id)
-        now_ms = self._clock.now_ms()
+        question, key = self._asked(scope["query_string"], scope["headers"])
+        claim = _claim(question, sha256(key).digest(), self._client_ip(scope), request_id)
+        with self._decisions:
+            return await self._decided(question, key, claim)
+
+    async def _decided(self, question: Question, key: bytes, claim: Claim) -> Answer:
+        request_id, now_ms = claim.request_id, self._clock.now_ms()
         verdict = self._gatekeeper.attempt(question.api_id, claim, now_ms)
-        if verdict is None:
+        if verdict is None or _may_wait(question, verdict):
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    verdict = await self._gatekeeper.verify(question.api_id, claim, now_ms)
+                    verdict = await self._looked_up(question, key, claim, now_ms)
             except TimeoutError:
                 raise Unavailable(private="The key could not be looked up in time.") from None
         elif verdict.commit is not None:
             await verdict.commit
         return verdict_answer(request_id, verdict, now_ms, self._error_pages)
+
+    async def _looked_up(self, question: Question, key: bytes, claim: Claim, now_ms: int) -> Verdict:
+        """The verdict, also on a key that waits for its first use under the migration of the question."""
+        verdict = await self._gatekeeper.verify(question.api_id, claim, now_ms)
+        if question.migration_id is None or verdict.snapshot is not None:
+            return verdict
+        try:
+            await self._migrations.recognise_for(
+                question.api_id,
+                question.migration_id,
+                key.decode(),
+                remote_ip=claim.ip,
+                request_id=claim.request_id,
+            )
+        except (MalformedKey, UnicodeDecodeError):  # the question is right, and the key is none of those
+            return verdict
+        return await self._gatekeeper.verify(question.api_id, claim, now_ms)
 
     def _client_ip(self, scope: Scope) -> str:
         peer = scope.get("client")
@@ -132,27 +161,44 @@ class ForwardAuth:
 
 
 class AfterCommit:
-    """An answer that leaves when its spend is durable; see `surfaces.http.hot.Later`."""
+    """An answer that leaves when its verdict is final and its spend is durable; see `surfaces.http.hot.Later`.
 
-    __slots__ = ("_answer", "_commit", "_error_pages", "_request_id")
+    Until then it counts as `waiting`.
+    """
 
-    def __init__(self, commit: Commit, answer: Answer, request_id: str, error_pages: str) -> None:
-        self._commit = commit
-        self._answer = answer
+    __slots__ = ("_error_pages", "_now_ms", "_request_id", "_verdict", "_waiting")
+
+    def __init__(
+        self, verdict: Verdict, request_id: str, now_ms: int, error_pages: str, waiting: Ceiling
+    ) -> None:
+        self._verdict = verdict
         self._request_id = request_id
+        self._now_ms = now_ms
         self._error_pages = error_pages
+        self._waiting = waiting
 
     def then(self, callback: Callable[[bytes | Answer], None]) -> None:
         """See `Later.then`."""
 
         def settled(error: Exception | None) -> None:
-            callback(self._answer if error is None else self._refused(error))
+            self._waiting.inside -= 1
+            callback(self._decided() if error is None else self._refused(error))
 
-        self._commit.then(settled)
+        assert self._verdict.commit is not None
+        self._waiting.inside += 1
+        self._verdict.commit.then(settled)
+
+    def _decided(self) -> Answer:
+        return verdict_answer(self._request_id, self._verdict, self._now_ms, self._error_pages)
 
     def _refused(self, error: Exception) -> Answer:
         fault = error if isinstance(error, Fault) else Unavailable()
         return fault_answer(self._request_id, fault, self._error_pages)
+
+
+def _may_wait(question: Question, verdict: Verdict) -> bool:
+    """Whether the key, which is not known, may be one that waits for its first use."""
+    return question.migration_id is not None and verdict.snapshot is None and verdict.commit is None
 
 
 def _claim(question: Question, digest: bytes, ip: str, request_id: str) -> Claim:

@@ -1,7 +1,6 @@
 """Where a question carries secrets: the proxy's token and the client's key."""
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from hmac import compare_digest
 
 from latchwork.surfaces.forward_auth.faults import NoKey, UnknownKey, WrongToken
@@ -35,8 +34,8 @@ class Credentials:
             raise WrongToken
         return sent
 
-    def digest_of(self, sent: Sent) -> bytes:
-        """The digest of the client's key; raises `NoKey`, `UnknownKey`.
+    def key_of(self, sent: Sent) -> bytes:
+        """The client's key; raises `NoKey`, `UnknownKey`.
 
         A key header that came twice is no key: what is behind the proxy might read the other one.
         """
@@ -44,7 +43,7 @@ class Credentials:
             if name in sent and (key := _key_in(name, sent[name])):
                 if len(key) > _LONGEST_KEY:
                     raise UnknownKey
-                return sha256(key).digest()
+                return key
         raise NoKey(self._no_key)
 
 

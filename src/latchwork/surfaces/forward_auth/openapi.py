@@ -3,10 +3,18 @@
 from importlib.metadata import version
 from typing import Any
 
-from latchwork.kernel.faults import Fault, PreconditionFailed, Unavailable
+from latchwork.kernel.faults import Fault, PreconditionFailed, TooManyRequests, Unavailable
 from latchwork.surfaces.forward_auth.answers import REFUSALS
 from latchwork.surfaces.forward_auth.faults import InvalidQuestion, NoKey, UnknownKey, WrongToken
-from latchwork.surfaces.forward_auth.questions import LONGEST_BYTES, MOST_COST, MOST_LIMITS, MOST_TAGS, REST
+from latchwork.surfaces.forward_auth.questions import (
+    LONGEST_BYTES,
+    LONGEST_MIGRATION,
+    MOST_COST,
+    MOST_LIMITS,
+    MOST_TAGS,
+    REST,
+)
+from latchwork.surfaces.http.bulkhead import Overloaded
 from latchwork.surfaces.http.faults import ERROR_PAGES, Unexpected
 
 PATH = "/forward-auth"
@@ -113,6 +121,12 @@ _PARAMETERS = [
         f"Kept with the event, for analytics. Up to {MOST_TAGS} times.",
         _list(MOST_TAGS),
         ["path=/invoices"],
+    ),
+    _parameter(
+        "migration",
+        "The migration under which a key that is unknown may wait for its first use.",
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_MIGRATION},
+        "mig_1234567890",
     ),
     _parameter(
         REST,
@@ -262,7 +276,12 @@ _RESPONSES = {
     "412": _refusal(
         "A `limit` names one that neither the key nor its identity has.", _of_faults(PreconditionFailed)
     ),
-    "429": _refusal("A limit or the credits are used up.", _of_refusals(429), "Retry-After", *_LIMITS),
+    "429": _refusal(
+        "A limit, the credits or what the workspace may verify in a month are used up.",
+        _of_refusals(429) | _of_faults(TooManyRequests),
+        "Retry-After",
+        *_LIMITS,
+    ),
     "500": _refusal("Something went wrong on our side.", _of_faults(Unexpected)),
-    "503": _refusal("The key cannot be looked up right now.", _of_faults(Unavailable)),
+    "503": _refusal("The key cannot be looked up right now.", _of_faults(Unavailable, Overloaded)),
 }

@@ -17,6 +17,7 @@ MOST_COST = 1_000_000_000_000
 MOST_LIMITS = 10
 MOST_TAGS = 20
 LONGEST_BYTES = 4_096
+LONGEST_MIGRATION = 256
 _MOST_COUNT = 2**53 - 1
 
 _REMEMBERED = 1_024  # questions: a deployment has one for each protected route
@@ -34,6 +35,7 @@ class Question(NamedTuple):
     cost: int | None = None
     limits: tuple[LimitClaim, ...] = ()
     tags: tuple[str, ...] = ()
+    migration_id: str | None = None
 
 
 def question_of(query: bytes) -> Question:
@@ -126,6 +128,12 @@ def _tag(text: str) -> str:
     return text
 
 
+def _migration(text: str) -> str:
+    if not 1 <= len(text) <= LONGEST_MIGRATION:
+        raise ValueError(f"1 to {LONGEST_MIGRATION} characters long")
+    return text
+
+
 def _limit(text: str) -> LimitClaim:
     """`NAME`, with `cost=N` or `limit=N,duration=MS` behind it, after commas and in any order."""
     name, options = text, dict[str, int]()
@@ -151,5 +159,6 @@ PARAMETERS: dict[str, tuple[str, Callable[[str], Any], int]] = {
     "cost": ("cost", _cost, 1),
     "limit": ("limits", _limit, MOST_LIMITS),
     "tag": ("tags", _tag, MOST_TAGS),
+    "migration": ("migration_id", _migration, 1),
 }
 """By name: the field of `Question`, how it is read, and how often it may be given."""

@@ -8,7 +8,7 @@ exist, so finding a procedure is one dictionary look-up.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
+from latchwork.surfaces.http.bulkhead import Bulkhead, Ceiling
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import (
@@ -45,6 +46,7 @@ RawPairs = tuple[tuple[bytes, bytes], ...]
 
 OPENAPI_PATH = "/v2/openapi.json"
 TIMEOUT_S = 60.0
+_UNBOUNDED = 1 << 30
 
 UNHOT_HEADERS = (b"x-test-time", b"x-unkey-metrics")
 """Headers that change what a hot procedure does, so that its ordinary handler serves the request."""
@@ -85,7 +87,8 @@ class RpcApplication(Generic[P]):
 
     `platform` is what handlers find in `call.platform`. `admission_faults` are those that
     `authenticate` may raise besides an unknown key; they are documented for every procedure.
-    `error_pages` is where the pages of errors are.
+    `error_pages` is where the pages of errors are. `decisions` and `administration` bound what is served at once;
+    without them nothing does.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class RpcApplication(Generic[P]):
         record: Record = unrecorded,
         account: Account = unaccounted,
         trusted_proxies: Networks = (),
+        decisions: Ceiling | None = None,
+        administration: Bulkhead | None = None,
         docs: DocsGate | None = None,
         admission_faults: Sequence[type[Fault]] = (),
         error_pages: str = ERROR_PAGES,
@@ -112,6 +117,8 @@ class RpcApplication(Generic[P]):
         self._record = record
         self._account = account
         self._trusted_proxies = trusted_proxies
+        self._decisions = decisions or Ceiling(_UNBOUNDED)
+        self._administration = administration or Bulkhead(_UNBOUNDED, 0)
         self._docs = docs or DocsGate()
         self._admission_faults = tuple(admission_faults)
         self._error_pages = error_pages
@@ -206,8 +213,28 @@ class RpcApplication(Generic[P]):
         body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
         _must_have_credential(procedure, facts.headers)
         arguments = _arguments(route, body, turn.query)
+        if procedure.urgency == "free":
+            return await self._performed(turn, procedure, arguments, self._identified(turn, procedure))
+        if procedure.urgency == "prompt":
+            with self._decisions:
+                return await self._performed(turn, procedure, arguments, self._identified(turn, procedure))
+        with self._administration.arrivals:
+            known = await _settled(self._identified(turn, procedure))
+        workspace_id = "" if turn.who is None else turn.who.workspace_id
+        async with self._administration.place(workspace_id):
+            return await self._performed(turn, procedure, arguments, known)
+
+    async def _performed(
+        self,
+        turn: _Turn[P],
+        procedure: Procedure[P],
+        arguments: tuple[Any, ...],
+        identified: Awaitable[Visit[P]],
+    ) -> Answer:
         try:
-            visit = await self._admitted(turn, procedure)
+            visit = await identified
+            if procedure.metered and turn.who is not None:
+                await self._count(turn, turn.who)
             answer = _rendered(visit, procedure, await procedure.handler(visit, *arguments))
         except Exception as error:
             await self._account_for(turn, procedure, arguments, error)
@@ -223,7 +250,7 @@ class RpcApplication(Generic[P]):
         if procedure.audited and who is not None and (error is not None or not who.trail):
             await self._account(who, attempt_of(procedure.title, arguments, error))
 
-    async def _admitted(self, turn: _Turn[P], procedure: Procedure[P]) -> Visit[P]:
+    async def _identified(self, turn: _Turn[P], procedure: Procedure[P]) -> Visit[P]:
         if procedure.open:
             return Visit(self._platform, turn.facts)
         if procedure.credential is not None:
@@ -231,8 +258,6 @@ class RpcApplication(Generic[P]):
         else:
             call = Call(self._platform, turn.facts, who=await self._known(turn))
         turn.who = call.who
-        if procedure.metered:
-            await self._count(turn, call.who)
         return call
 
     async def _known(self, turn: _Turn[P]) -> Principal:
@@ -271,6 +296,17 @@ class RpcApplication(Generic[P]):
         accept = facts.headers.get(b"accept") or b""
         errors_as = turn.route.procedure.errors_as if turn.route else "negotiated"
         return envelope.failed(facts.request_id, fault, self._error_pages, accept=accept, types=errors_as)
+
+
+async def _settled(work: Awaitable[Visit[P]]) -> "asyncio.Future[Visit[P]]":
+    """What has come of `work`, to be awaited where its failure is dealt with."""
+    outcome: asyncio.Future[Visit[P]] = asyncio.get_running_loop().create_future()
+    try:
+        outcome.set_result(await work)
+    except Exception as error:  # noqa: BLE001 - raised again to whoever awaits it
+        outcome.set_exception(error)
+        outcome.exception()  # looked at: it may be that no place is had, and then nobody awaits it
+    return outcome
 
 
 def _must_have_credential(procedure: Procedure[Any], headers: Headers) -> None:

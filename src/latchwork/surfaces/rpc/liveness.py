@@ -19,6 +19,7 @@ class Alive(Data):
     path="/v2/liveness",
     methods=("GET",),
     open=True,
+    urgency="free",
     answers=Alive,
     summary="Ask whether the server is alive",
 )

@@ -14,6 +14,7 @@ from latchwork.kernel.faults import (
     Unavailable,
 )
 from latchwork.kernel.principal import lacking
+from latchwork.surfaces.http.bulkhead import Overloaded
 from latchwork.surfaces.http.faults import ERROR_PAGES, BodyTooLarge, RequestTimeout, Unexpected
 from latchwork.surfaces.rpc.admission import Allowance
 from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
@@ -26,7 +27,7 @@ from latchwork.surfaces.rpc.schemas import Schema, components_of, schema_of
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 FaultTypes = Sequence[type[Fault]]
-_EVERYWHERE: FaultTypes = (BadRequest, RequestTimeout, Unexpected, Unavailable)
+_EVERYWHERE: FaultTypes = (BadRequest, RequestTimeout, Unexpected, Unavailable, Overloaded)
 _AUTHENTICATED: FaultTypes = (
     MalformedAuthorization,
     Unauthorized,

@@ -18,6 +18,10 @@ P = TypeVar("P")
 D = TypeVar("D")
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+Urgency = Literal["queued", "prompt", "free"]
+"""Whether requests wait for a place among those of administration, are served promptly or refused when too many are,
+or need nothing that could run short."""
+
 _READING = ("get", "list", "whoami", "explain", "verify", "limit", "multiLimit", "liveness")
 """How procedures begin that change nothing, or nothing but counts."""
 
@@ -131,6 +135,7 @@ class Procedure(Generic[P]):
     allows_nul: bool
     errors_as: ErrorTypes
     heat: Heat[P] | None
+    urgency: Urgency
     metered: bool
     """Whether its requests count against the workspace's limit."""
     audited: bool
@@ -183,6 +188,7 @@ class Family(Generic[P]):
         allows_nul: bool = False,
         errors_as: ErrorTypes = "negotiated",
         heat: Heat[P] | None = None,
+        urgency: Urgency = "queued",
         metered: bool = True,
         audited: bool | None = None,
         path: str | None = None,
@@ -195,7 +201,8 @@ class Family(Generic[P]):
         body. The docstring becomes the description. `permission` says in words or tuples what the
         caller must hold. `faults` are those the handler raises beyond what every procedure may
         answer. `open` procedures need no authentication and get a `Visit` instead of a `Call`;
-        those with a `credential` get the call that it makes. Only `metered` ones count against the
+        those with a `credential` get the call that it makes. What decides about others' requests is
+        `prompt`. Only `metered` ones count against the
         workspace's limit of requests. Calls of `audited` ones always leave a row in the audit log; by
         default those are whose names do not begin as reading does.
         """
@@ -222,6 +229,7 @@ class Family(Generic[P]):
                     allows_nul=allows_nul,
                     errors_as=errors_as,
                     heat=heat,
+                    urgency=urgency,
                     metered=metered,
                     audited=not name.startswith(_READING) if audited is None else audited,
                 )

@@ -149,6 +149,7 @@ class LimitLater:
     ),
     faults=[NamespaceGone],
     allows_nul=True,
+    urgency="prompt",
     heat=hot_limit,
     example={"namespace": "email.send", "identifier": "user_42", "limit": 10, "duration": 60000},
 )
@@ -158,7 +159,7 @@ async def limit(call: Request, body: LimitIdentifier) -> Rendered:
     `X-Unkey-Metrics: disabled` keeps the event out of analytics.
     """
     request = _storable(record_of(body))
-    await call.platform.operations.charge(call.who)
+    await call.platform.operations.charge(call.who.workspace_id, call.who.operations_per_month)
     answer = await call.platform.limiter.limit(
         call.who, request, decided_at(call), observe=call.header("x-unkey-metrics") != "disabled"
     )
@@ -206,6 +207,7 @@ class ManyLimited(Data):
     permission="ratelimit.*.limit or ratelimit.<namespaceId>.limit for each",
     faults=[NamespaceGone],
     allows_nul=True,
+    urgency="prompt",
     example=[
         {"namespace": "requests", "identifier": "user_42", "limit": 100, "duration": 60000},
         {"namespace": "tokens", "identifier": "user_42", "limit": 5000, "duration": 60000, "cost": 320},
@@ -216,7 +218,7 @@ async def multi_limit(
 ) -> ManyLimited:
     """Takes every cost or none. Limits of the same identifier count against each other."""
     requests = [_storable(record_of(question)) for question in body]
-    await call.platform.operations.charge(call.who, len(requests))
+    await call.platform.operations.charge(call.who.workspace_id, call.who.operations_per_month, len(requests))
     answers = await call.platform.limiter.limit_all(call.who, requests, decided_at(call))
     items = [OneLimited.of(request, answer) for request, answer in zip(requests, answers, strict=True)]
     return ManyLimited(passed=all(item.passed for item in items), limits=items)

@@ -12,15 +12,16 @@ from latchwork.domains.migrations import Migrations
 from latchwork.domains.portals import Portals, SelfService, Sessions
 from latchwork.domains.ratelimits import Administration, Limiter, Overrides
 from latchwork.domains.root_keys import RootKeys
-from latchwork.domains.verification import Callers, Explainer, Verifier
-from latchwork.domains.workspaces import Operations, WorkspaceLimits
+from latchwork.domains.verification import Callers, Explainer, Operations, Verifier
+from latchwork.domains.workspaces import WorkspaceLimits
 from latchwork.kernel.clock import Clock
+from latchwork.surfaces.http.bulkhead import Ceiling
 from latchwork.surfaces.rpc.procedures import Call
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The domains' verbs. `error_pages` is where the pages of errors are.
+    """The domains' verbs. `error_pages` is where the pages of errors are, `decisions` counts those that wait.
 
     With `test_clock`, `X-Test-Time` says when rate limits are decided.
     """
@@ -52,6 +53,7 @@ class Services:
     self_service: SelfService
     clock: Clock
     error_pages: str
+    decisions: Ceiling
     test_clock: bool = False
 
 

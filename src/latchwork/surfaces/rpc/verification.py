@@ -12,6 +12,7 @@ from latchwork.domains.permissions import QuerySyntaxError
 from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim, Outcome, Verdict
 from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, Unavailable
 from latchwork.kernel.ids import new_request_id
+from latchwork.surfaces.http.bulkhead import Ceiling
 from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.rpc import keys
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, TolerantBody
@@ -19,7 +20,7 @@ from latchwork.surfaces.rpc.envelope import failed
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import IdentityData, KeyId
-from latchwork.surfaces.rpc.verdicts import data_of, one
+from latchwork.surfaces.rpc.verdicts import data_of, one, usual_answer
 
 family = keys.family  # verification adds to it
 
@@ -75,9 +76,10 @@ class VerifyKey(Body):
         Meta(max_length=5, description="The only keyspaces the key may belong to."),
     ] = ()
 
-    def claim(self, ip: str, request_id: str) -> Claim:
-        """The record."""
-        digest = sha256(self.key.encode()).digest()
+    def claim(self, ip: str, request_id: str, digest: bytes | None = None) -> Claim:
+        """The record; `digest` is that of the key, where it is known."""
+        if digest is None:
+            digest = sha256(self.key.encode()).digest()
         if self.permissions is UNSET and self.credits is UNSET and not self.ratelimits:
             return Claim(digest, ip, request_id, self.tags, None, None, (), self.keyspaces)
         return claim_of(self, digest, ip, request_id)
@@ -139,7 +141,8 @@ def hot_verify(services: Services) -> HotHandler:
     """The handler that answers from memory; what it does not accept goes the ordinary way."""
     decode = msgspec.json.Decoder(VerifyKey).decode
     known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
-    error_pages = services.error_pages
+    usual, error_pages, waiting = services.verifier.usual, services.error_pages, services.decisions
+    waits_for_database = services.verifier.waits_for_database
 
     def verify(token: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
         now_ms = now()
@@ -149,35 +152,50 @@ def hot_verify(services: Services) -> HotHandler:
         try:
             request_id = new_request_id()
             asked = decode(body)
-            verdict = attempt(caller, asked.claim(ip, request_id), now_ms)
+            digest = sha256(asked.key.encode()).digest()
+            if (
+                asked.permissions is UNSET
+                and asked.credits is UNSET
+                and not asked.ratelimits
+                and not asked.keyspaces
+            ):
+                found = usual(caller, digest, request_id, asked.tags, now_ms)
+                if found is not None:
+                    return usual_answer(request_id, *found)
+            if waiting.is_reached and waits_for_database(digest):
+                return None
+            verdict = attempt(caller, asked.claim(ip, request_id, digest), now_ms)
         except (msgspec.MsgspecError, Fault):
             return None
         if verdict is None or (verdict.snapshot is None and asked.migration_id is not UNSET):
             return None
-        answer = one(request_id, verdict)
-        return answer if verdict.commit is None else AfterCommit(verdict, answer, request_id, error_pages)
+        if verdict.commit is None:
+            return one(request_id, verdict)
+        return AfterCommit(verdict, request_id, error_pages, waiting)
 
     return verify
 
 
 class AfterCommit:
-    """An answer that leaves when its spend is durable."""
+    """An answer that leaves when its verdict is final and its spend is durable; until then it counts as `waiting`."""
 
-    __slots__ = ("_answer", "_error_pages", "_request_id", "_verdict")
+    __slots__ = ("_error_pages", "_request_id", "_verdict", "_waiting")
 
-    def __init__(self, verdict: Verdict, answer: bytes, request_id: str, error_pages: str) -> None:
+    def __init__(self, verdict: Verdict, request_id: str, error_pages: str, waiting: Ceiling) -> None:
         self._verdict = verdict
-        self._answer = answer
         self._request_id = request_id
         self._error_pages = error_pages
+        self._waiting = waiting
 
     def then(self, callback: Callable[[bytes | Answer], None]) -> None:
         """See `surfaces.http.hot.Later`."""
 
         def settled(error: Exception | None) -> None:
-            callback(self._answer if error is None else self._refused(error))
+            self._waiting.inside -= 1
+            callback(one(self._request_id, self._verdict) if error is None else self._refused(error))
 
         assert self._verdict.commit is not None
+        self._waiting.inside += 1
         self._verdict.commit.then(settled)
 
     def _refused(self, error: Exception) -> Answer:
@@ -192,6 +210,7 @@ class AfterCommit:
     permission="api.*.verify_key or api.<apiId>.verify_key",
     faults=[QuerySyntaxError, PreconditionFailed],
     allows_nul=True,
+    urgency="prompt",
     heat=hot_verify,
     example={"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe", "permissions": "documents.read"},
 )
@@ -204,7 +223,7 @@ async def verify_key(call: Request, body: VerifyKey) -> Rendered:
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
     claim = body.claim(call.remote_ip, call.request_id)
-    await services.operations.charge(call.who)
+    await services.operations.charge(call.who.workspace_id, call.who.operations_per_month)
     await _recognise(call, body, claim)
     verdict = await services.verifier.verify(caller, claim, call.now_ms)
     await _learn_start(call, body, verdict)
@@ -244,6 +263,7 @@ class VerifyKeys(Body):
     permission="api.*.verify_key or api.<apiId>.verify_key",
     faults=[QuerySyntaxError, PreconditionFailed],
     allows_nul=True,
+    urgency="prompt",
     body_bytes=BULK_BYTES,
     example={"requests": [{"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe"}, {"key": "prod_9bGyRw8q2N6kA9dS5lUpZf"}]},
 )
@@ -252,7 +272,7 @@ async def verify_keys(call: Request, body: VerifyKeys) -> Rendered:
     services = call.platform
     caller = Grant.of(call.who.workspace_id, call.who.permissions)
     claims = [request.claim(call.remote_ip, call.request_id) for request in body.requests]
-    await services.operations.charge(call.who, len(claims))
+    await services.operations.charge(call.who.workspace_id, call.who.operations_per_month, len(claims))
     for request, claim in zip(body.requests, claims, strict=True):
         await _recognise(call, request, claim)
     verdicts = await services.verifier.verify_all(caller, claims, call.now_ms)

@@ -5,32 +5,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from latchwork.adapters.clickhouse import SETTINGS, ClickHouseWriter
+from latchwork.adapters.clickhouse import ClickHouseAnalytics
 from latchwork.adapters.duckdb import DuckDbAnalytics
+from latchwork.domains.analytics import AnalyticsStore, InvalidQuery
 from latchwork.domains.analytics.batches import Draft
 from latchwork.domains.analytics.batches import read as read_batch
 from latchwork.domains.analytics.records import Row
 from latchwork.domains.analytics.sql.fences import Fence
 from latchwork.domains.analytics.sql.reading import read
-from latchwork.domains.analytics.sql.tables import TABLES, Table
 from latchwork.domains.analytics.sql.tree import Question
 from latchwork.domains.analytics.sql.types import Type
 from tests.domains.analytics.recordings import DAY_MS, HOUR_MS, NOW_MS, Namespace, Subject
-from tests.engines.clickhouse import ClickHouse, clickhouse
 
 ASKED_MS = NOW_MS + 3 * DAY_MS
 _WITHIN_S = 60.0
-_TYPES = {
-    "int": "Int64",
-    "float": "Float64",
-    "string": "String",
-    "bool": "Bool",
-    "date": "Date",
-    "datetime": "DateTime('UTC')",
-    "list": "Array(String)",
-}
 
 
 def verifications() -> list[Row]:
@@ -84,12 +75,37 @@ def ratelimits() -> list[Row]:
     ]
 
 
+def random_verifications(workspace_id: str, events: int) -> list[Row]:
+    """So many verifications of a workspace, always the same; moments, people and the rest repeat themselves."""
+    of = Random(workspace_id)
+    people = [("", ""), ("id_1", "ann"), ("id_2", "Ann é"), ("id_3", '{"plan": "%_"}')]
+    subjects = [Subject(workspace_id, f"ks_{n % 2}", f"key_{n}", *people[n % len(people)]) for n in range(5)]
+    moments = [NOW_MS + of.randrange(3 * DAY_MS) for _ in range(events)]
+    return [
+        (
+            of.choice(moments),
+            f"req_{n:09d}",
+            of.choice(subjects),
+            of.choice(("VALID", "VALID", "EXPIRED", "DISABLED")),
+            of.sample(("a", "b", "", "é", "a%"), of.randrange(4)),
+            of.randrange(4),
+            of.randrange(5_000),
+        )
+        for n in range(events)
+    ]
+
+
+RANDOM = {
+    f"ws_random_{events}": random_verifications(f"ws_random_{events}", events) for events in (0, 1, 6, 40)
+}
+"""Verifications of further workspaces."""
+
+
 class Both:
     """Asks both engines, and answers with the rows on which they agree."""
 
-    def __init__(self, duckdb: DuckDbAnalytics, clickhouse: ClickHouse) -> None:
-        self._duckdb = duckdb
-        self._clickhouse = clickhouse
+    def __init__(self, duckdb: AnalyticsStore, clickhouse: AnalyticsStore) -> None:
+        self._stores = duckdb, clickhouse
 
     def rows(
         self,
@@ -104,40 +120,35 @@ class Both:
         allowed = None if spaces is None else tuple(spaces)
         fence = Fence(family, workspace_id, allowed, NOW_MS - 30 * DAY_MS, ASKED_MS)  # type: ignore[arg-type]
         question = read(sql, fence)
-        ours, theirs = self.of_duckdb(question), self.of_clickhouse(question)
+        ours, theirs = (_asked(store, question) for store in self._stores)
+        if isinstance(ours, InvalidQuery) and isinstance(theirs, InvalidQuery):
+            assert ours.detail == theirs.detail
+            raise ours
+        assert isinstance(ours, list) and isinstance(theirs, list), f"{ours!r} and {theirs!r} of {sql}"
         if not in_order:
             ours, theirs = sorted(ours, key=repr), sorted(theirs, key=repr)
         assert ours == theirs, f"DuckDB and ClickHouse disagree about {sql}"
         return ours
 
-    def of_duckdb(self, question: Question) -> list[tuple[Any, ...]]:
-        """What DuckDB answers."""
-        rows = self._duckdb.ask(question, _WITHIN_S)
-        return [_row(question, row) for row in rows]
-
-    def of_clickhouse(self, question: Question) -> list[tuple[Any, ...]]:
-        """What ClickHouse answers."""
-        rows = self._clickhouse.rows(ClickHouseWriter().query(question.query), SETTINGS)
-        return [_row(question, row) for row in rows]
-
 
 @contextmanager
-def both(directory: Path) -> Iterator[Both]:
+def both(directory: Path, clickhouse_url: str) -> Iterator[Both]:
     """Both engines, with the events."""
-    store = DuckDbAnalytics(directory / "analytics.duckdb")
-    store.open()
-    events = verifications(), ratelimits()
-    store.ingest(read_batch("b_1", Draft().frame(*events)))
-    with clickhouse() as engine:
-        for table in TABLES.values():
-            _create(engine, table)
-        _insert(engine, TABLES["key_verifications_v1"], [_verification(row) for row in events[0]])
-        _insert(engine, TABLES["ratelimits_v1"], [_ratelimit(row) for row in events[1]])
-        for table in TABLES.values():
-            if table.period is not None:
-                _roll_up(engine, table)
-        yield Both(store, engine)
-    store.close()
+    stores = DuckDbAnalytics(directory / "analytics.duckdb"), ClickHouseAnalytics(clickhouse_url)
+    for store in stores:
+        store.open()
+        store.ingest(read_batch("b_1", Draft().frame(verifications(), ratelimits())))
+        store.ingest(read_batch("b_2", Draft().frame([row for rows in RANDOM.values() for row in rows], [])))
+    yield Both(*stores)
+    for store in stores:
+        store.close()
+
+
+def _asked(store: AnalyticsStore, question: Question) -> list[tuple[Any, ...]] | InvalidQuery:
+    try:
+        return [_row(question, row) for row in store.ask(question, _WITHIN_S)]
+    except InvalidQuery as cannot_be_computed:
+        return cannot_be_computed
 
 
 def _row(question: Question, row: Sequence[Any]) -> tuple[Any, ...]:
@@ -157,67 +168,10 @@ def _value(value: Any, type_: Type) -> Any:
         case "bool":
             return bool(value)
         case "datetime" | "moment":
-            return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+            assert isinstance(value, datetime), value
+            return value
         case "date":
-            return value if isinstance(value, date) else date.fromisoformat(value)
+            assert type(value) is date, value
+            return value
     assert isinstance(value, int if type_.kind == "int" else str), (value, type_)
     return value
-
-
-def _create(engine: ClickHouse, table: Table) -> None:
-    columns = ", ".join(f'"{name}" {_TYPES[type_.kind]}' for name, type_ in table.columns.items())
-    engine.rows(f'CREATE TABLE "{table.name}" ({columns}) ENGINE = MergeTree ORDER BY time')
-
-
-def _insert(engine: ClickHouse, table: Table, rows: list[list[object]]) -> None:
-    told = ", ".join("(" + ", ".join(map(_literal, row)) + ")" for row in rows)
-    engine.rows(f'INSERT INTO "{table.name}" VALUES {told}')
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, value)) + "]"
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return str(value)
-
-
-def _verification(row: Row) -> list[object]:
-    time_ms, request_id, subject, outcome, tags, spent, latency_us = row
-    whose = [
-        subject.workspace_id,
-        subject.keyspace_id,
-        subject.identity_id,
-        subject.external_id,
-        subject.key_id,
-    ]
-    return [request_id, time_ms, *whose, outcome, tags, "", "api", "", spent, latency_us / 1000]
-
-
-def _ratelimit(row: Row) -> list[object]:
-    time_ms, request_id, namespace, identifier, passed, latency_us, override_id, *rest = row
-    of = [namespace.workspace_id, namespace.id, identifier, passed]
-    return [request_id, time_ms, *of, latency_us / 1000, override_id or "", *rest]
-
-
-def _roll_up(engine: ClickHouse, table: Table) -> None:
-    """Fill a table of counts as its documentation says, in ClickHouse's own words."""
-    moment = "toDateTime(fromUnixTimestamp64Milli(time, 'UTC'), 'UTC')"
-    bucket = f"toStartOf{str(table.period).capitalize()}({moment})"
-    counted = {
-        "time": bucket,
-        "count": "count()",
-        "spent_credits": "sum(spent_credits)",
-        "passed": "countIf(passed)",
-        "total": "count()",
-        "total_tokens": "sum(tokens)",
-        "passed_tokens": "sumIf(tokens, passed)",
-        "latency_avg": "avg(latency)",
-        "latency_p75": "quantileExactInclusive(0.75)(latency)",
-        "latency_p99": "quantileExactInclusive(0.99)(latency)",
-    }
-    raw = "key_verifications_v1" if table.family == "verifications" else "ratelimits_v1"
-    keys = [f'r."{name}"' if name not in counted else bucket for name in table.columns if name not in counted]
-    items = [counted.get(name, f'r."{name}"') for name in table.columns]
-    grouped = ", ".join([bucket, *keys])
-    engine.rows(f'INSERT INTO "{table.name}" SELECT {", ".join(items)} FROM "{raw}" AS r GROUP BY {grouped}')

@@ -94,6 +94,7 @@ CALLS: dict[str, list[str]] = {
         "substring(external_id, -2)",
         "substring(external_id, 1, spent_credits)",
         "substr(key_id, spent_credits, 2)",
+        "substring(external_id, 1, spent_credits - 2)",
     ],
     "concat": ["concat(key_id, ':', external_id)", "key_id || '-' || spent_credits", "concat('a')"],
     "length": [
@@ -115,6 +116,7 @@ CALLS: dict[str, list[str]] = {
         "JSONExtractString('{', 'a')",
         "JSONExtractString('{\"a\": {\"b\": [1, true, null]}}', 'a')",
         "JSONExtractString('{\"a\": null}', 'a')",
+        "JSONExtractString(if(spent_credits = 1, NULL, '{}'), 'a')",
     ],
     "round": [
         "round(latency, 1)",
@@ -137,11 +139,21 @@ CALLS: dict[str, list[str]] = {
         "toString(1.0)",
         "toString(-0.1)",
         "toString(123456.789)",
+        *(
+            f"toString(latency * {factor})"
+            for factor in ("1e-6", "-1e-4", "0.000123", "1e9", "1e15", "-1e17", "1e19", "1e22")
+        ),
     ],
     "toInt32": ["toInt32('42')", "toInt32(latency * 100)", "toInt32(-1.9)", "toInt32(spent_credits = 1)"],
     "toInt64": ["toInt64('-42')", "toInt64(latency * 100)", "toInt64(now())", "spent_credits::Int64"],
     "toFloat64": ["toFloat64('1.5')", "toFloat64(spent_credits)", "CAST(spent_credits AS Float64)"],
-    "has": ["has(tags, 'a')", "has(['x'], 'x')", "has([1, 2], spent_credits)"],
+    "has": [
+        "has(tags, if(spent_credits = 1, NULL, 'a'))",
+        "has(tags, NULL)",
+        "has(tags, 'a')",
+        "has(['x'], 'x')",
+        "has([1, 2], spent_credits)",
+    ],
     "hasAny": ["hasAny(tags, ['a', 'q'])", "hasAny(tags, [])"],
     "hasAll": ["hasAll(tags, ['a', 'b'])", "hasAll(tags, [])"],
     "arrayJoin": [
@@ -195,6 +207,12 @@ CALLS: dict[str, list[str]] = {
         "external_id LIKE '%100\\\\%'",
         "external_id ILIKE 'B%'",
         "key_id NOT LIKE 'key_1_'",
+        "nullable IN ('key_110', NULL)",
+        "nullable NOT IN ('key_110', external_id)",
+        "NULL IN (1, 2)",
+        f"nullable IN (SELECT if(spent_credits = 1, NULL, key_id) FROM {RAW} WHERE spent_credits < 2)",
+        f"nullable NOT IN (SELECT if(spent_credits = 1, NULL, 'x') FROM {RAW})",
+        f"nullable NOT IN (SELECT key_id FROM {RAW} WHERE 1 = 2)",
         "nullable IS NULL",
         "nullable IS NOT NULL",
     ],
@@ -229,6 +247,7 @@ def test_both_engines_answer_the_same_over_windows(both: Both, call: str) -> Non
     for window in (
         "PARTITION BY outcome",
         "ORDER BY request_id",
+        "ORDER BY time % 7, request_id",
         "PARTITION BY outcome ORDER BY request_id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
         "ORDER BY request_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
     ):

@@ -34,7 +34,8 @@ QUERIES = [
     "WHERE outcome = 'EXPIRED') AS b ON a.key_id = b.key_id",
     f"SELECT key_id FROM {V} WHERE outcome = 'VALID' UNION ALL SELECT external_id FROM {V}",
     f"SELECT key_id FROM {V} UNION DISTINCT SELECT key_id FROM {V}",
-    f"SELECT key_id, 1 AS n FROM {V} UNION DISTINCT SELECT external_id, 2 FROM {V} ORDER BY key_id LIMIT 5 OFFSET 1",
+    f"SELECT * FROM (SELECT key_id, 1 AS n FROM {V} UNION DISTINCT SELECT external_id, 2 FROM {V}) "
+    "ORDER BY key_id, n LIMIT 5 OFFSET 1",
     f"(SELECT key_id FROM {V}) UNION ALL (SELECT external_id FROM {V}) ORDER BY key_id DESC, 1 LIMIT 4 OFFSET 1",
     *(
         f"SELECT key_id FROM {V} {operator} SELECT key_id FROM {V} WHERE outcome = 'VALID'"
@@ -60,7 +61,41 @@ QUERIES = [
     f'SELECT `key_id`, "outcome" FROM {V} /* both quotes */',
     f"SELECT identifier, countIf(NOT passed) AS refused FROM {L} GROUP BY identifier ORDER BY refused DESC LIMIT 1",
     f"SELECT identifier, \"limit\", remaining FROM {L} WHERE override_id = ''",
+    *(
+        f"SELECT {value} AS told, count() AS n FROM {V} GROUP BY told ORDER BY n DESC, told"
+        for value in (
+            f"key_id IN (SELECT key_id FROM {V} WHERE outcome = 'EXPIRED' AND spent_credits = 3)",
+            f"(SELECT max(spent_credits) FROM {V}) - spent_credits",
+            "if(spent_credits IN (SELECT 1 UNION ALL SELECT 2), 'some', outcome)",
+        )
+    ),
+    f"SELECT count() AS n FROM {V} GROUP BY key_id IN (SELECT key_id FROM {V} WHERE spent_credits = 3) ORDER BY n",
+    f"SELECT key_id IN (SELECT key_id FROM {V} WHERE spent_credits = 3) AS b FROM {V} "
+    f"GROUP BY key_id IN (SELECT key_id FROM {V} WHERE spent_credits = 3) HAVING b ORDER BY b",
+    f"(SELECT spent_credits AS x FROM {V}) UNION DISTINCT (SELECT latency FROM {V}) ORDER BY x DESC",
+    f"(SELECT spent_credits > 1 AS x FROM {V}) UNION DISTINCT (SELECT spent_credits FROM {V}) ORDER BY 1",
+    f"(SELECT NULL AS x FROM {V}) UNION DISTINCT (SELECT latency FROM {V}) ORDER BY x LIMIT 9",
+    f"(SELECT NULL AS x FROM {V}) UNION DISTINCT (SELECT NULL FROM {V}) ORDER BY x LIMIT 9",
+    f"SELECT {AT} AS t FROM {V} UNION ALL SELECT toDateTime({AT}) FROM {V}",
+    f"SELECT x FROM (SELECT latency AS x FROM {V} EXCEPT SELECT spent_credits FROM {V}) GROUP BY x ORDER BY x DESC",
+    *(f"SELECT {each} AS x FROM {V} GROUP BY x" for each in ("'a'", "2", "2.5", "today()", "NULL", "[1, 2]")),
+    f"SELECT 9 AS nine, outcome FROM {V} GROUP BY nine, outcome ORDER BY nine, outcome",
+    f"SELECT NULL AS x, outcome FROM {V} ORDER BY x, 1, 2 DESC",
 ]
+
+
+def test_a_union_is_sorted_as_a_whole_only_in_parentheses(both: Both) -> None:
+    two = f"SELECT key_id FROM {V} UNION ALL SELECT outcome AS key_id FROM {V}"
+    last = both.rows(f"{two} ORDER BY key_id LIMIT 3")
+    assert len(last) == 73
+    assert (
+        both.rows(f"SELECT key_id FROM ({two}) ORDER BY key_id LIMIT 3", in_order=True) == [("EXPIRED",)] * 3
+    )
+
+
+@pytest.mark.parametrize("value", ["'x'", "NULL", "today()"])
+def test_no_rows_make_no_group_even_of_constants(both: Both, value: str) -> None:
+    assert both.rows(f"SELECT {value} AS a, count() FROM {V} WHERE outcome = 'DISABLED' GROUP BY a") == []
 
 
 @pytest.mark.parametrize("sql", QUERIES)
@@ -188,6 +223,21 @@ def test_a_time_within_the_retention_is_not(both: Both, sql: str) -> None:
         f"SELECT outcome FROM {V} GROUP BY 2",
         f"SELECT outcome FROM {V} ORDER BY 2",
         f"SELECT outcome FROM {V} ORDER BY 'x'",
+        f"SELECT outcome FROM {V} GROUP BY 1.5",
+        f"SELECT ['a', NULL] AS x FROM {V}",
+        f"SELECT (key_id IN (SELECT key_id FROM {V})) IN (SELECT 1 = 1) FROM {V}",
+        f"SELECT (SELECT max(key_id) FROM {V}) IN (SELECT key_id FROM {V}) AS x FROM {V}",
+        f"SELECT substring(key_id, 1, -1) FROM {V}",
+        "SELECT toDate('2026-02-31') AS x",
+        "SELECT toDateTime('2026-01-31 25:00:00') AS x",
+        "SELECT toDate(-1) AS x",
+        "SELECT toDateTime(5000000000) AS x",
+        "SELECT toDate('1969-12-31') AS x",
+        "SELECT today() - 30000 AS x",
+        "SELECT now() + INTERVAL 100 YEAR AS x",
+        f"SELECT 1 AS one FROM {V} HAVING 1 = 1",
+        f"SELECT 2 AS d, outcome FROM {V} GROUP BY d",
+        f"SELECT NULL AS x FROM {V} UNION ALL SELECT tags FROM {V}",
         f"SELECT key_id + 1 FROM {V}",
         f"SELECT key_id = 1 FROM {V}",
         f"SELECT tags = 'a' FROM {V}",
@@ -268,7 +318,19 @@ def test_what_is_no_query_or_cannot_be_answered_is_refused(both: Both, sql: str)
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT 5 % 0", "SELECT toInt64('x')", "SELECT toDate('x')", "SELECT toInt64('1.5')"]
+    "sql",
+    [
+        "SELECT 5 % 0",
+        "SELECT toInt64('x')",
+        "SELECT toInt64('1.5')",
+        "SELECT toInt64(1e30)",
+        "SELECT toInt64(0.0 / 0)",
+        f"SELECT toInt32(time) FROM {V}",
+        f"SELECT time * time FROM {V}",
+        f"SELECT sum(time * 100000) FROM {V}",
+        f"SELECT sumIf(time * 100000, true) OVER () FROM {V}",
+        f"SELECT [if(spent_credits = 1, NULL, 'a')] FROM {V}",
+    ],
 )
 def test_a_value_that_cannot_be_computed_is_an_invalid_query(both: Both, sql: str) -> None:
     with pytest.raises(InvalidQuery):

@@ -10,13 +10,14 @@ from latchwork.domains.analytics.sql import names, operators
 from latchwork.domains.analytics.sql.functions import FUNCTIONS
 from latchwork.domains.analytics.sql.scopes import Scope
 from latchwork.domains.analytics.sql.tree import Call, Constant, Element, Expression, Lambda
-from latchwork.domains.analytics.sql.types import BOOL, DATE, DATETIME, INT, MOMENT, STRING, listed
+from latchwork.domains.analytics.sql.types import BOOL, DATE, DATETIME, INT, MOMENT, NULL, STRING, listed
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 _FORMAT = re.compile(r"(?:[^%\\]|%[YmdHiSFTyj%])*")
 _BY_LOWER = {name.lower(): name for name in FUNCTIONS}
+_OF_TEXT = ("toDate", "toDateTime", "toDateTime64")
 _DISTINCT = ("count", "sum")
 """The aggregates of which DISTINCT may be asked."""
 
@@ -68,8 +69,10 @@ class CallReader(ABC):
             return self._now(name, arguments)
         if name in ("toDateTime64", "toStartOfWeek", "round", "JSONExtractString"):
             _must_be_constant(name, arguments[1:])
-        if name == "substring" and Constant(INT, 0) in arguments:
-            raise InvalidQuery("The characters of a string are counted from 1.")
+        if name == "substring":
+            _check_substring(arguments)
+        if name in _OF_TEXT and arguments[0].type == STRING and isinstance(arguments[0], Constant):
+            operators.read_time(str(arguments[0].value), DATE if name == "toDate" else DATETIME)
         if name in ("sum", "avg", "quantile", "sumIf"):
             arguments[0] = operators.number(arguments[0])
         if name in ("countIf", "sumIf"):
@@ -78,7 +81,7 @@ class CallReader(ABC):
             arguments = operators.unified(arguments)
         if name == "concat":
             arguments = [a if a.type == STRING else Call(STRING, "toString", (a,)) for a in arguments]
-        return Call(type_, name, tuple(arguments), distinct, level)
+        return operators.within_time(Call(type_, name, tuple(arguments), distinct, level))
 
     def _now(self, name: str, arguments: list[Expression]) -> Expression:
         if arguments:
@@ -142,6 +145,8 @@ class CallReader(ABC):
     def _array(self, node: "exp.Expression") -> Expression:
         only(node, "expressions", "bracket_notation", "value_constructor")
         elements = operators.unified([self.read(each) for each in node.expressions])
+        if Constant(NULL, None) in elements:
+            raise InvalidQuery("A list holds no NULL.")
         of = elements[0].type if elements else STRING
         if of.kind in ("list", "interval"):
             raise InvalidQuery("A list holds strings, numbers or times.")
@@ -164,6 +169,19 @@ class CallReader(ABC):
         finally:
             self.scope.elements = outer
         return Call(what.type, "arrayFilter", (Lambda(BOOL, element.number, body), what))
+
+
+def _check_substring(arguments: list[Expression]) -> None:
+    _, begin, *length = arguments
+    if begin == Constant(INT, 0):
+        raise InvalidQuery("The characters of a string are counted from 1.")
+    if (
+        length
+        and isinstance(length[0], Constant)
+        and isinstance(length[0].value, int)
+        and length[0].value < 0
+    ):
+        raise InvalidQuery("A string has no fewer than 0 characters.")
 
 
 def unknown(name: str) -> InvalidFunction:

@@ -56,6 +56,11 @@ def _seconds(value: Any, *_: Any) -> datetime:
     return _moment(value).replace(microsecond=0)
 
 
+def _day(value: int) -> date:
+    """Small numbers are days, others seconds."""
+    return (_EPOCH + timedelta(days=value)).date() if value < 65_536 else _moment(value).date()
+
+
 def _cut(unit_s: int) -> Callable[..., datetime]:
     unit = timedelta(seconds=unit_s)
     return lambda value, *_: _moment(value) - (_moment(value) - _EPOCH) % unit
@@ -90,7 +95,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "minus": lambda a, b: _shift(a, b, -1),
     "multiply": lambda a, b: a * b,
     "negate": lambda a: -a,
-    "toDate": lambda value: _moment(value).date() if not isinstance(value, int) else None,
+    "toDate": lambda value: _moment(value).date() if not isinstance(value, int) else _day(value),
     "toDateTime": _seconds,
     "toDateTime64": _moment,
     "toInt64": lambda value: value if isinstance(value, int) else None,

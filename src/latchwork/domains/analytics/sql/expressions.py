@@ -1,7 +1,7 @@
 """Expressions: from sqlglot's tree into ours, each kind by a reader of its own, and all else refused."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from latchwork.domains.analytics.faults import InvalidFunction, InvalidQuery
@@ -20,6 +20,7 @@ from latchwork.domains.analytics.sql.tree import (
     Window,
     Within,
     both,
+    every,
 )
 from latchwork.domains.analytics.sql.types import (
     BOOL,
@@ -163,6 +164,10 @@ class ExpressionReader(CallReader):
             query, items = self._query(nested)
             if len(items) != 1:
                 raise InvalidQuery("A query after IN answers one column.")
+            if any(isinstance(part, Within | Scalar) for part in every(what)):  # it is written out twice
+                raise InvalidQuery(
+                    "What stands before IN and a query holds no query itself; nest them in FROM."
+                )
             compared = operators.compared("equals", what, items[0])
             if not isinstance(compared, Call) or compared.arguments != (what, items[0]):
                 raise InvalidQuery(f"A {what.type} is not among values that are a {items[0].type} each.")
@@ -240,9 +245,26 @@ class ExpressionReader(CallReader):
         only(node, "expressions")
         return tuple(self._ordered(each) for each in node.expressions)
 
-    def _ordered(self, node: "exp.Expression") -> Ordering:
+    def sorting(self, node: "exp.Expression | None", items: Sequence[Expression]) -> tuple[Ordering, ...]:
+        """What follows the ORDER BY of a query that answers `items`; what is the same of all rows is left out."""
+        if node is None:
+            return ()
+        only(node, "expressions")
+        order = [self._ordered(each, items) for each in node.expressions]
+        return tuple(each for each in order if not isinstance(each.expression, Constant))
+
+    def counted(self, node: "exp.Expression", items: Sequence[Expression]) -> Expression | None:
+        """The item that a number counts, from 1 on; `None` for all else. A name is a name, whatever it means."""
+        if type(node).__name__ != "Literal":
+            return None
+        text = str(node.args["this"])
+        if node.args.get("is_string") or not text.isdigit() or not 0 < int(text) <= len(items):
+            raise InvalidQuery("A number by which to group or sort means a column of the answer, from 1 on.")
+        return items[int(text) - 1]
+
+    def _ordered(self, node: "exp.Expression", items: Sequence[Expression] = ()) -> Ordering:
         only(node, "this", "desc")
-        what = self.read(node.args["this"])
+        what = (self.counted(node.args["this"], items) if items else None) or self.read(node.args["this"])
         if what.type.kind in ("list", "interval"):
             raise InvalidQuery(f"A {what.type} cannot be sorted by.")
         return Ordering(what, bool(node.args.get("desc")))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from latchwork.domains.analytics.faults import InvalidQuery
+from latchwork.domains.analytics.sql import constants
 from latchwork.domains.analytics.sql.tree import Call, Constant, Expression
 from latchwork.domains.analytics.sql.types import (
     BOOL,
@@ -19,6 +20,7 @@ from latchwork.domains.analytics.sql.types import (
     united,
 )
 
+_END_OF_TIME_MS = 4_291_747_200_000  # 2106-01-01; a DateTime ends a month later
 _DAYS = ("toIntervalDay", "toIntervalWeek", "toIntervalMonth", "toIntervalQuarter", "toIntervalYear")
 
 
@@ -71,14 +73,23 @@ def arithmetic(name: str, left: Expression, right: Expression) -> Expression:
     return Call(FLOAT if is_float else INT, name, (left, right))
 
 
+def within_time(expression: Expression) -> Expression:
+    """The expression, unless it is a time that is known and beyond what ClickHouse has; raises `InvalidQuery`."""
+    if expression.type.is_time:
+        time_ms = constants.milliseconds(expression)
+        if time_ms is not None and not 0 <= time_ms < _END_OF_TIME_MS:
+            raise InvalidQuery("Times are from 1970 to 2105 here.")
+    return expression
+
+
 def _of_times(name: str, left: Expression, right: Expression) -> Expression:
     if name == "plus" and right.type.is_time:
         left, right = right, left
     if name in ("plus", "minus"):
         if right.type == INTERVAL:
-            return Call(_shifted(left.type, right), name, (left, right))
+            return within_time(Call(_shifted(left.type, right), name, (left, right)))
         if right.type == INT and left.type in (DATE, DATETIME):
-            return Call(left.type, name, (left, right))
+            return within_time(Call(left.type, name, (left, right)))
         if name == "minus" and left.type == right.type and left.type in (DATE, DATETIME):
             return Call(INT, name, (left, right))
     raise InvalidQuery(f"{name} does not take a {left.type} and a {right.type}.")

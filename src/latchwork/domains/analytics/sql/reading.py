@@ -1,6 +1,6 @@
 """Queries: from a user's text to a question in our own tree, fenced in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from latchwork.domains.analytics.sql.calls import only
 from latchwork.domains.analytics.sql.expressions import ExpressionReader
 from latchwork.domains.analytics.sql.fences import Fence, fenced
 from latchwork.domains.analytics.sql.scopes import Budget, Scope, Visible
-from latchwork.domains.analytics.sql.selects import finished, positions
+from latchwork.domains.analytics.sql.selects import finished
 from latchwork.domains.analytics.sql.tables import TABLES
 from latchwork.domains.analytics.sql.tree import (
+    Column,
     Combined,
     Constant,
     Expression,
@@ -25,7 +26,7 @@ from latchwork.domains.analytics.sql.tree import (
     Select,
     Source,
 )
-from latchwork.domains.analytics.sql.types import INT, united
+from latchwork.domains.analytics.sql.types import NULL, Type, united
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -123,13 +124,28 @@ class _Reader:
     def _combined(self, node: "exp.Expression", tables: dict[str, Named]) -> Named:
         only(node, "with", "with_", "this", "expression", "distinct", "order", "limit", "offset")
         left, right = self.query(node.args["this"], tables), self.query(node.args["expression"], tables)
-        items = _united(left, right)
+        types = _united(left, right)
+        left, right = (Named(self._typed(each.query, types), left.names) for each in (left, right))
         order = self._combined_order(node.args.get("order"), left.names)
         limit, offset = _limits(node)
         which = "distinct" if node.args.get("distinct") else "all"
         operator = f"{_OPERATORS[type(node).__name__]} {which}"
-        combined = Combined(operator, left.query, right.query, items, order, limit, offset)
+        combined = Combined(operator, left.query, right.query, left.query.items, order, limit, offset)
         return Named(combined, left.names)
+
+    def _typed(self, query: Query, types: Sequence[Type]) -> Query:
+        """The query with columns of these types: engines make different ones of different types."""
+        if [item.expression.type for item in query.items] == types:
+            return query
+        alias = self._budget.alias()
+        items = []
+        for item, type_ in zip(query.items, types, strict=True):
+            column = Column(item.expression.type, alias, item.name)
+            nothing = column.type == NULL and type_ != NULL
+            items.append(
+                Item(item.name, Constant(type_, None) if nothing else operators.converted(column, type_))
+            )
+        return Select(tuple(items), Nested(alias, query))
 
     def _combined_order(
         self, node: "exp.Expression | None", names: Sequence[str]
@@ -163,14 +179,14 @@ class _Reader:
             only(node.args["distinct"])
         sources, joins = self._sources(node, tables)
         scope = Scope(self._budget, [visible for visible, _ in sources])
-        reader = ExpressionReader(scope, self._fence.now_ms, lambda nested: self._within(nested, tables))
+        reader = ExpressionReader(scope, self._fence.now_ms, self._within(tables))
         joined = [_joined(reader, source, join) for (_, source), join in zip(sources[1:], joins, strict=True)]
         names, items = self._items(node.expressions, scope, reader)
         where = reader.condition(node.args["where"].args["this"]) if node.args.get("where") else None
         scope.items_first = True
         group = self._group(node.args.get("group"), items, reader)
         having = reader.condition(node.args["having"].args["this"]) if node.args.get("having") else None
-        order = positions(reader.ordering(node.args.get("order")), items)
+        order = reader.sorting(node.args.get("order"), items)
         limit, offset = _limits(node)
         select = Select(
             items=tuple(Item(f"c{number}", item) for number, item in enumerate(items, start=1)),
@@ -187,9 +203,22 @@ class _Reader:
         used = {visible.alias: tuple(visible.used) for visible, _ in sources}
         return Named(finished(select, used, self._fence, self._budget), names)
 
-    def _within(self, node: "exp.Expression", tables: dict[str, Named]) -> tuple[Query, list[Expression]]:
-        named = self.query(node, tables)
-        return named.query, [item.expression for item in named.query.items]
+    def _within(
+        self, tables: dict[str, Named]
+    ) -> "Callable[[exp.Expression], tuple[Query, list[Expression]]]":
+        """What reads the queries within one SELECT's expressions: the same text as the same query, so that
+        what is grouped by can be told of the groups."""
+        known: dict[str, Query] = {}
+
+        def within(node: "exp.Expression") -> tuple[Query, list[Expression]]:
+            text = node.sql(dialect="clickhouse", comments=False)
+            if text in known:
+                self._budget.spend(_weight(known[text]))
+            else:
+                known[text] = self.query(node, tables).query
+            return known[text], [item.expression for item in known[text].items]
+
+        return within
 
     def _items(
         self, nodes: "Sequence[exp.Expression]", scope: Scope, reader: ExpressionReader
@@ -221,13 +250,7 @@ class _Reader:
         only(node, "expressions")
         group = []
         for each in node.expressions:
-            expression = reader.read(each)
-            if isinstance(expression, Constant) and expression.type == INT:
-                if not 0 < int(str(expression.value)) <= len(items):
-                    raise InvalidQuery("GROUP BY a number means a column of the answer, counted from 1.")
-                expression = items[int(str(expression.value)) - 1]
-            if not isinstance(expression, Constant):
-                group.append(expression)
+            group.append(reader.counted(each, items) or reader.read(each))
         return tuple(group)
 
     # -- FROM
@@ -323,16 +346,17 @@ def _name(node: "exp.Expression") -> str:
     return str(node.sql(dialect="clickhouse", comments=False))[:200]
 
 
-def _united(left: Named, right: Named) -> tuple[Item, ...]:
+def _united(left: Named, right: Named) -> list[Type]:
+    """The types of the columns of both together."""
     if len(left.query.items) != len(right.query.items):
         raise InvalidQuery("The queries of a UNION answer as many columns each.")
-    items = []
+    types = []
     for index, (one, other) in enumerate(zip(left.query.items, right.query.items, strict=True), start=1):
         type_ = united([one.expression.type, other.expression.type])
-        if type_ not in (one.expression.type, other.expression.type) or type_ is None:
+        if type_ is None or (type_.of and NULL in (one.expression.type, other.expression.type)):
             raise InvalidQuery(f"Column {index} of a UNION has different types.")
-        items.append(Item(one.name, operators.converted(one.expression, type_)))
-    return tuple(items)
+        types.append(type_)
+    return types
 
 
 def _limits(node: "exp.Expression") -> tuple[int | None, int]:

@@ -27,26 +27,12 @@ from latchwork.domains.analytics.sql.tree import (
     both,
     every,
 )
-from latchwork.domains.analytics.sql.types import INT
 
 Used = Mapping[str, tuple[str, ...]]
 _LOWER = {"greater", "greaterOrEquals", "equals"}
 _TURNED = {"less": "greater", "lessOrEquals": "greaterOrEquals", "equals": "equals"}
 _OF_ANY_NUMBER = ("min", "max", "any", "uniq", "uniqExact", "groupUniqArray")
 """Aggregates that do not care how often a row is there."""
-
-
-def positions(order: tuple[Ordering, ...], items: list[Expression]) -> tuple[Ordering, ...]:
-    """The same, numbers replaced by the items that they count; other constants left out."""
-    found = []
-    for each in order:
-        what = each.expression
-        if isinstance(what, Constant):
-            if what.type != INT or not 0 < int(str(what.value)) <= len(items):
-                raise InvalidQuery("ORDER BY a number means a column of the answer, counted from 1.")
-            what = items[int(str(what.value)) - 1]
-        found.append(Ordering(what, each.descending))
-    return tuple(found)
 
 
 def finished(select: Select, used: Used, fence: Fence, budget: Budget) -> Select:
@@ -78,7 +64,9 @@ def _check_aggregates(select: Select) -> None:
             raise InvalidQuery("An aggregate cannot be within another.")
     if any(_ranks(expression) for expression in told):
         raise InvalidQuery("row_number, rank and dense_rank need OVER.")
-    if not select.group and not select.having and not any(_aggregates(each) for each in told):
+    if not select.group and not any(_aggregates(each) for each in told):
+        if select.having is not None:
+            raise InvalidQuery("HAVING chooses groups; choose rows with WHERE.")
         return
     for expression in told:
         _must_be_grouped(expression, select.group)
@@ -294,4 +282,4 @@ def _in(value: object, change: Callable[[Expression], Expression | None]) -> obj
     return tuple(_in(each, change) for each in value) if isinstance(value, tuple) else value
 
 
-__all__ = ["Lambda", "finished", "positions"]
+__all__ = ["Lambda", "finished"]

@@ -60,6 +60,14 @@ class Writer(ABC):
     def stored(self, stored: Stored) -> str:
         """A stored table, as something that FROM may name."""
 
+    def within(self, what: str, query: str) -> str:
+        """Whether a value is among those that a query answers: NULL for NULL only, whatever else is among them."""
+        return f"({what} IN ({query}))"
+
+    def among(self, what: str, values: str) -> str:
+        """The same of values of which some may be NULL."""
+        return f"({what} IN ({values}))"
+
     def query(self, query: Query) -> str:
         """A whole query."""
         return self._combined(query) if isinstance(query, Combined) else self._select(query)
@@ -88,7 +96,7 @@ class Writer(ABC):
     def _nested(self, expression: Expression) -> str:
         match expression:
             case Within():
-                return f"({self.expression(expression.what)} IN ({self.query(expression.query)}))"
+                return self.within(self.expression(expression.what), self.query(expression.query))
             case Lambda():
                 return self.function(f"e{expression.number}", self.expression(expression.body))
             case Scalar():
@@ -100,7 +108,9 @@ class Writer(ABC):
         if call.name in ("and", "or"):
             return "(" + f" {call.name.upper()} ".join(arguments) + ")"
         if call.name == "in":
-            return f"({arguments[0]} IN ({', '.join(arguments[1:])}))"
+            known = all(isinstance(each, Constant) and each.value is not None for each in call.arguments[1:])
+            listed = ", ".join(arguments[1:])
+            return f"({arguments[0]} IN ({listed}))" if known else self.among(arguments[0], listed)
         if call.name in _EACH:
             return _EACH[call.name].format(*arguments)
         return self.call(call, arguments, over)

@@ -67,8 +67,14 @@ _PAGE_OF_AN_IDENTITY = _FROM_CURSOR.where(keys.c.identity_id == bindparam("ident
 
 _DESCRIBED = (
     select(keys.c.id, keys.c.workspace_id, keys.c.name, keys.c.start, identities.c.external_id)
-    .outerjoin(identities, identities.c.id == keys.c.identity_id)
+    .outerjoin(identities, (identities.c.id == keys.c.identity_id) & identities.c.deleted_at_ms.is_(None))
     .where(among(keys.c.id))
+    .order_by(keys.c.id)
+)
+_IDS_OF_AN_IDENTITY = (
+    select(keys.c.id)
+    .where(keys.c.identity_id == bindparam("identity_id"))
+    .where(keys.c.deleted_at_ms.is_(None))
     .order_by(keys.c.id)
 )
 _DIRECT_PERMISSIONS = (
@@ -110,6 +116,14 @@ def describe(connection: Connection, key_id: str) -> None:
     """Let searches find a key by what it is called now."""
     for entry in _entries(connection, [key_id]):
         directory_store.describe(connection, entry)
+
+
+def describe_keys_of(connection: Connection, identity_id: str) -> None:
+    """The same for all keys of an identity, which may be deleted by now."""
+    ids = list(connection.scalars(_IDS_OF_AN_IDENTITY, {"identity_id": identity_id}))
+    for start in range(0, len(ids), _AT_ONCE):
+        for entry in _entries(connection, ids[start : start + _AT_ONCE]):
+            directory_store.describe(connection, entry)
 
 
 def _entries(connection: Connection, key_ids: Sequence[str]) -> list[directory_store.Entry]:

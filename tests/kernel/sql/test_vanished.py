@@ -1,0 +1,48 @@
+"""A node that falls silent in the midst of a unit of work does not keep others from theirs."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from latchwork.kernel.faults import Unavailable
+from latchwork.kernel.sql import Connection, PostgresDatabase
+from tests.engines.fault_proxy import FaultProxy
+
+_COUNT = text("UPDATE transaction_lanes SET seq = seq + 1 WHERE lane = 'counted' RETURNING seq")
+
+
+def _count(connection: Connection) -> int:
+    return int(connection.execute(_COUNT).scalar_one())
+
+
+async def test_what_a_silent_node_has_locked_is_free_in_time_for_others(
+    postgres_url: str, distant_url: str, postgres_proxy: FaultProxy
+) -> None:
+    near, distant = PostgresDatabase(postgres_url), PostgresDatabase(distant_url)
+    for name, database in (("near", near), ("distant", distant)):
+        await database.open()
+        database.share(name, lambda news: None)
+    await near.write(
+        lambda connection: connection.execute(
+            text("INSERT INTO transaction_lanes (lane, seq, seen_ms) VALUES ('counted', 0, 0)")
+        )
+    )
+    locked = asyncio.Event()
+
+    def fall_silent(connection: Connection) -> None:
+        _count(connection)
+        postgres_proxy.stall()
+        locked.set()
+        connection.execute(text("SELECT 1"))
+
+    silent = asyncio.ensure_future(distant.write(fall_silent))
+    await locked.wait()
+    assert await near.write(_count) == 1
+    with pytest.raises(Unavailable):
+        await silent
+    postgres_proxy.cut()
+    postgres_proxy.flow()
+    assert await distant.write(_count) == 2
+    await distant.close()
+    await near.close()
