@@ -1,0 +1,180 @@
+"""A node of the cluster, made of the program's own classes; only its connections are the network's."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, cast
+
+from sqlalchemy import Connection, select, update
+
+from latchwork.compose.cluster import Cluster, joined
+from latchwork.domains.analytics import Analytics
+from latchwork.domains.credits import Change, Refills, SharedLedger
+from latchwork.domains.credits import store as credits_store
+from latchwork.domains.jobs import Job, Jobs, Portion, Runner, Wanted
+from latchwork.domains.keys.tables import keys
+from latchwork.domains.ratelimits import LimitCheck, LimitState, SharedTally
+from latchwork.domains.verification import KeySnapshot, SharedVerifier, SnapshotCache, load_key
+from latchwork.domains.verification.records import Claim, Verdict
+from latchwork.domains.verification.snapshots import Grant
+from latchwork.kernel.clock import Clock
+from latchwork.kernel.events import Event
+from latchwork.kernel.invalidations import Tag
+from latchwork.kernel.leases import LeasedClock
+from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql.changes import changed
+from latchwork.kernel.sql.leading import Leader
+from latchwork.kernel.sql.outbox import tell
+from latchwork.settings import Settings
+from latchwork.settings.kinds import Secret
+from tests.simulator.loop import Host
+from tests.simulator.network import Network
+from tests.simulator.postgres_model import VirtualPostgres
+
+WORKSPACE = "ws_0"
+KIND = "simulator.telling"
+_PORTION = 2
+_SETTINGS = Settings(redis_url=Secret("redis://redis:6379"))
+_ANYBODY = Grant(WORKSPACE, True, frozenset())
+Counted = Callable[["Node", Sequence[LimitCheck], list[LimitState]], None]
+
+
+class _Watched(SharedTally):
+    """The shared tally, with somebody who looks at every answer as it comes."""
+
+    def __init__(
+        self, tally: SharedTally, saw: Callable[[Sequence[LimitCheck], list[LimitState]], None]
+    ) -> None:
+        super().__init__(tally.counters)
+        self._saw = saw
+
+    def ask(
+        self, checks: Sequence[LimitCheck], now_ms: int, done: Callable[[list[LimitState]], None]
+    ) -> None:
+        def seen(states: list[LimitState]) -> None:
+            self._saw(checks, states)
+            done(states)
+
+        super().ask(checks, now_ms, seen)
+
+
+class _Unrecorded:
+    """Stands where the analytics are: takes everything and keeps nothing."""
+
+    def __init__(self) -> None:
+        self.verifications = self
+        self.uses: dict[str, int] = {}
+
+    def append(self, event: object) -> None:
+        """Forget it."""
+
+
+class _Telling:
+    """A kind of job that writes an event per item."""
+
+    name = KIND
+
+    async def prepare(self, job: Job) -> Callable[[Connection], Portion]:
+        await asyncio.sleep(0.005)
+        end = min(job.position + _PORTION, job.total)
+
+        def unit(connection: Connection) -> Portion:
+            for item in range(job.position, end):
+                tell(connection, Event.now(job.who.workspace_id, KIND, 0, job=job.id, item=item))
+            return Portion(end)
+
+        return unit
+
+
+class Node:
+    """A process. It is ready once `verifier` is there."""
+
+    def __init__(self, host: Host, network: Network, clock: Clock, counted: Counted) -> None:
+        self.host = host
+        self.heard: dict[bytes, int] = {}
+        """What of each key may have been forgotten here: everything before that version."""
+        self.verifier: SharedVerifier | None = None
+        self.cluster: Cluster
+        self._network = network
+        self._clock = clock
+        self._counted = counted
+
+    async def live(self, committed: dict[bytes, int]) -> None:
+        """Start, and begin its duties; `committed` is the latest version of each key."""
+        while True:
+            self.db = VirtualPostgres(self._network)
+            try:
+                await self.db.open()
+                break
+            except OSError:  # whoever supervises it starts it again
+                await asyncio.sleep(0.2)
+
+        def hear(tags: Iterable[Tag]) -> None:
+            for kind, name in tags:
+                if kind == "key" and isinstance(name, bytes):
+                    self.heard[name] = committed[name]
+                elif kind == "jobs":
+                    self.runner.wake()
+
+        now_s = asyncio.get_running_loop().time
+        cluster = await joined(_SETTINGS, self.db, self._clock, AsyncExitStack(), now_s)
+        assert cluster is not None
+        self.cluster = cluster
+        self.clock = LeasedClock(self._clock, cluster.lease)
+        self.ledger = SharedLedger(self.db)
+        cache: SnapshotCache[KeySnapshot] = SnapshotCache(
+            self._load, self.db.invalidations, lease=cluster.lease
+        )
+        tally = _Watched(cluster.tally, partial(self._counted, self))
+        nothing = cast(Analytics, _Unrecorded())
+        refills = Refills(self.db, self.ledger, self.clock)
+        self.jobs = Jobs(self.db, self.clock)
+        self.runner = Runner(self.db, self.clock, [_Telling()])
+        self.jobs.on_wake(self.runner.wake)
+        self.db.invalidations.listen(hear)
+        self.verifier = SharedVerifier(cache, tally, self.ledger, refills, nothing)
+        self.leader = Leader(self.db, self._begin, self.runner.stop)
+        await self.leader.open()
+
+    async def _begin(self) -> None:
+        self.runner.start()
+
+    async def _load(self, digest: bytes) -> KeySnapshot | None:
+        return await self.db.read(lambda connection: load_key(connection, digest))
+
+    # What clients ask of it
+
+    async def verify(self, digest: bytes) -> Verdict:
+        now_ms = self.clock.now_ms()
+        assert self.verifier is not None
+        return await self.verifier.verify(_ANYBODY, Claim(digest, "192.0.2.1", "req"), now_ms)
+
+    async def switch(self, digest: bytes, enabled: bool) -> int:
+        """Enable or disable a key; the version that it has then."""
+
+        def unit(connection: Connection) -> int:
+            version = int(connection.execute(select(keys.c.name).where(keys.c.digest == digest)).scalar_one())
+            values: dict[str, Any] = {"name": str(version + 1), "enabled": enabled}
+            connection.execute(update(keys).where(keys.c.digest == digest).values(values))
+            changed(connection, ("key", digest))
+            return version + 1
+
+        return await self.db.write(unit)
+
+    async def grant(self, subject: str, amount: int) -> None:
+        """Add credits."""
+        async with self.ledger.rewriting(subject) as unfolded:
+            await self.db.write(
+                lambda connection: credits_store.rewrite(
+                    connection, WORKSPACE, subject, unfolded, Change(add=amount), 0
+                )
+            )
+
+    async def queue(self, workspace: str, total: int) -> str:
+        """Queue a job; its id."""
+        who = Principal(workspace, "key_root", None, frozenset(), "192.0.2.1", "", "req")
+        wanted = Wanted(KIND, "nothing", {}, total)
+        job_id = await self.db.write(lambda connection: self.jobs.queue(connection, who, wanted))
+        self.jobs.wake()
+        return job_id
