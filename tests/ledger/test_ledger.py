@@ -10,7 +10,11 @@ import pytest
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
-LEDGER: dict[str, dict[str, object]] = tomllib.loads((HERE / "rpc.toml").read_text())
+LEDGER: dict[str, dict[str, object]] = {
+    f"{file.stem}: {rule}": entry
+    for file in sorted(HERE.glob("*.toml"))
+    for rule, entry in tomllib.loads(file.read_text()).items()
+}
 
 
 @cache
