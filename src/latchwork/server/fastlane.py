@@ -25,6 +25,7 @@ from latchwork.server.lane import Familiar, Lane, OrdinaryParser, Request, learn
 from latchwork.server.limits import Limits, is_host
 from latchwork.surfaces.http.client_ip import Networks, canonical, client_ip, is_trusted
 from latchwork.surfaces.http.hot import Answer, Binder, HotHandler, Later, token_digest
+from latchwork.surfaces.http.later import AfterCommit
 from latchwork.surfaces.http.ordinary import Ordinary, Screen
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -102,9 +103,12 @@ class FastProtocol(StrictProtocol):
             if answers.defaults is not state.default_headers:
                 answers.follow(state.default_headers)
             self.transport.write(answers.ok(answer))
-            return
-        self._give(answer)
-        self._settle()
+        elif type(answer) is AfterCommit:
+            self._idle = False
+            self._await(answer)
+        else:
+            self._give(answer)
+            self._settle()
 
     def _recall(self, data: bytes) -> bytes:
         """Answer the requests at the start of `data` whose heads are known; the rest is for the parser."""
@@ -279,18 +283,27 @@ class FastProtocol(StrictProtocol):
     # Answering
 
     def _give(self, answer: bytes | Answer | Later) -> None:
-        if type(answer) is bytes or isinstance(answer, (bytes, Answer)):
+        if isinstance(answer, (bytes, Answer)):
             self._finish(answer)
-            return
-        mark = self._running = object()
-        answer.then(partial(self._arrived, mark))
+        else:
+            self._await(answer)
 
-    def _arrived(self, mark: object, answer: bytes | Answer) -> None:
-        if self._running is mark:  # else the client has gone
-            self._running = None
-            self._waiting.restart()
-            self._finish(answer)
-            self._advance()
+    def _await(self, answer: Later) -> None:
+        self._running = answer
+        answer.then(partial(self._arrived, answer))
+
+    def _arrived(self, later: Later, answer: bytes | Answer) -> None:
+        if self._running is not later:
+            return  # the client has gone
+        self._running = None
+        self._waiting.restart()
+        if type(answer) is bytes and not (self._line or self._out or self._draining or self.flow.held):
+            self.server_state.total_requests += 1
+            self.transport.write(self._fresh().ok(answer))
+            self._idle = self._phase == IDLE
+            return
+        self._finish(answer)
+        self._advance()
 
     def _finish(self, answer: bytes | Answer) -> None:
         self.server_state.total_requests += 1

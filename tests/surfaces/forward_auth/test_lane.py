@@ -4,18 +4,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from latchwork.domains.credits import Commit
-from latchwork.domains.verification import Outcome, Verdict
 from latchwork.kernel.faults import PreconditionFailed, Unavailable
 from latchwork.server.doors import Doors, doors_of
 from latchwork.server.run import GracefulServer, bind
-from latchwork.surfaces.forward_auth.application import AfterCommit
+from latchwork.surfaces.forward_auth.application import refusal
 from latchwork.surfaces.http.bulkhead import Ceiling
+from latchwork.surfaces.http.later import AfterCommit
 from tests.server.wire import PATIENCE_S, Client, Response, request
 from tests.surfaces.forward_auth.conftest import Make
 from tests.surfaces.rpc.conftest import House
@@ -123,9 +124,9 @@ async def test_a_change_holds_for_a_head_that_is_known(
 def test_a_spend_that_fails_lets_nobody_pass(error: Exception) -> None:
     commit = Commit()
     answers: list[Any] = []
-    verdict = Verdict(Outcome.VALID, commit=commit)
     waiting = Ceiling(1)
-    AfterCommit(verdict, "req_123456789", 0, "https://x.test/", waiting).then(answers.append)
+    refused = partial(refusal, "https://x.test/")
+    AfterCommit(commit, b"let in", "req_123456789", refused, waiting).then(answers.append)
     assert (answers, waiting.is_reached) == ([], True)
     commit.settle(error)
     assert (len(answers), waiting.is_reached) == (1, False)

@@ -1,6 +1,7 @@
 """Verification through the outermost door: every outcome, its order, its price, its explanation."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -305,3 +306,41 @@ def _limits(house: House) -> list[Any]:
 
 def _plain(answer: Any) -> list[tuple[str, str]]:
     return [(name, value) for name, value in answer.headers.items() if name != "x-request-id"]
+
+
+LIMIT = {"name": "requests", "limit": 3, "duration": 60_000, "autoApply": True}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"ratelimits": [LIMIT]},
+        {"ratelimits": [LIMIT | {"mode": "shadow"}]},
+        {"ratelimits": [LIMIT, LIMIT | {"name": "others"}]},
+        {"ratelimits": [LIMIT | {"autoApply": False}]},
+        {"expires": START_MS + 1_000},
+        {"enabled": False},
+        {"name": 'a "name"', "meta": {"plan": "é"}, "permissions": ["a.b"], "externalId": "user_1"},
+        {"ipWhitelist": ["10.0.0.1"]},
+        {"credits": {"remaining": 2, "refill": {"interval": "daily", "amount": 4}}},
+    ],
+    ids=lambda wanted: "+".join(wanted) or "plain",
+)
+async def test_metered_keys_read_alike_from_both_doors_until_nothing_is_left(
+    acme: Client, api_id: str, wanted: dict[str, Any]
+) -> None:
+    """The usual spend is decided in one piece, and says what the careful decision says of an equal key."""
+    told, left = [], []
+    for headers in ({}, {"x-test-time": str(START_MS)}):
+        made = await create(acme, api_id, **({"credits": {"remaining": 2}} | wanted))
+        await acme.data("keys.verifyKey", {"key": made["key"], "credits": {"cost": 0}})
+        answers = [await acme.post("keys.verifyKey", {"key": made["key"]}, **headers) for _ in range(5)]
+        told.append([_without_ids(answer.content[36:]) for answer in answers])
+        left.append((await acme.data("keys.getKey", {"keyId": made["keyId"]}))["credits"])
+    assert told[0] == told[1]
+    assert left[0] == left[1]
+
+
+def _without_ids(body: bytes) -> bytes:
+    return re.sub(rb'"(?:id|keyId)":"[^"]*"', b"", body)

@@ -13,6 +13,12 @@ MOST_SPENDS = 250_000
 MOST_ROWS = 10_000
 """Journal rows that call for folding at once: they are deleted in one go, beside waiting spends."""
 
+MOST_WAIT_S = 0.001
+"""How long a spend may wait for others to share its row, while more of them keep coming.
+
+A row costs as much as several verifications, whatever is in it.
+"""
+
 Callback = Callable[[Exception | None], None]
 Spends = dict[str, int]
 
@@ -27,6 +33,11 @@ class Commit:
         self.settled = False
         self.error: Exception | None = None
         self._callbacks: list[Callback] = []
+
+    @property
+    def awaited_by(self) -> int:
+        """How many wait for it."""
+        return len(self._callbacks)
 
     def then(self, callback: Callback) -> None:
         """Call `callback` once: with `None` when the spends are durable, or with why they did not happen."""
@@ -72,6 +83,9 @@ class Cut:
 class Journal:
     """Collects spends and writes them, one row at a time; meanwhile the next row collects.
 
+    A row is written as soon as a turn of the event loop brings nothing new to it, so that it is the larger the
+    more is to be done, and nobody waits where there is little.
+
     `unfolded` is what the committed rows add up to. Spends whose row could not be written are handed
     to `refund` before anybody hears of it. A row that failed may still have arrived: its number is
     used again for the next row, which takes its place. `full` is set when it is time to fold.
@@ -92,6 +106,7 @@ class Journal:
         self._flying: tuple[int, Commit] | None = None
         self._doubtful_seq: int | None = None
         self._cut: asyncio.Future[Cut] | None = None
+        self._begun_s = 0.0  # when the first spend of the next row came
 
     async def open(self) -> None:
         """Fold what the last process left behind; nothing may be spent before this returns."""
@@ -107,8 +122,9 @@ class Journal:
 
     def begin(self) -> None:
         """Call before the first spend of a turn is entered into `now.spends`."""
+        self._begun_s = self._loop.time()
         if self._flying is None:
-            self._loop.call_soon(self._flush_spends)
+            self._loop.call_soon(self._flush_when_quiet, 0)
 
     def carries(self, subject_id: str) -> bool:
         """Whether a row with a spend of that subject is collecting or on its way."""
@@ -155,9 +171,15 @@ class Journal:
                 self._flush()  # with or without spends: the row in doubt must be replaced first
         return await self._cut
 
-    def _flush_spends(self) -> None:
-        if self._flying is None and self.now.spends:
+    def _flush_when_quiet(self, awaited_by: int) -> None:
+        """Write what is collected unless somebody came to it since it was `awaited_by` so many."""
+        now = self.now
+        if self._flying is not None or not now.spends:
+            return
+        if now.awaited_by == awaited_by or self._loop.time() - self._begun_s >= MOST_WAIT_S:
             self._flush()
+        else:
+            self._loop.call_soon(self._flush_when_quiet, now.awaited_by)
 
     def _flush(self) -> None:
         commit, self.now = self.now, Commit()
@@ -180,7 +202,7 @@ class Journal:
             self._refund(commit.spends)
         self._answer_cut(error)
         if self.now.spends:
-            self._flush()
+            self._loop.call_soon(self._flush_when_quiet, 0)
         commit.settle(error)
 
     def _enter(self, spends: Spends) -> None:

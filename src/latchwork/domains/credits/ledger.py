@@ -90,13 +90,19 @@ class Ledger:
         if balance < cost:
             return False
         if cost:
-            self.balances[subject_id] = balance - cost
-            journal = self._journal
-            spends = journal.now.spends
-            if not spends:
-                journal.begin()
-            spends[subject_id] = spends.get(subject_id, 0) + cost
+            self.take(subject_id, balance, cost)
         return True
+
+    def take(self, subject_id: str, balance: int, cost: int) -> Commit:
+        """Take `cost`, at least 1, from a balance that was just seen and suffices; the commit that carries it."""
+        self.balances[subject_id] = balance - cost
+        journal = self._journal
+        now = journal.now
+        spends = now.spends
+        if not spends:
+            journal.begin()
+        spends[subject_id] = spends.get(subject_id, 0) + cost
+        return now
 
     def try_spend_both(self, one_id: str, other_id: str, cost: int) -> bool | None:
         """Take `cost` from two balances together or from neither; answers as `try_spend` does."""

@@ -5,13 +5,14 @@ from time import perf_counter_ns
 
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Ledger, Refills
-from latchwork.domains.ratelimits import Counters
+from latchwork.domains.ratelimits import ENFORCE, Counters
 from latchwork.domains.verification.cache import MISSING, SnapshotCache
 from latchwork.domains.verification.limits import Bound, chosen
 from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.records import Claim, LimitStates, Outcome, Refusal, Verdict
 from latchwork.domains.verification.service import (
     Usual,
+    UsualSpend,
     Verifier,
     credit_refusal,
     rate_refusal,
@@ -38,6 +39,7 @@ class LocalVerifier(Verifier):
         self._take_one = counters.take_one
         self.ledger = ledger
         self._balances = ledger.balances
+        self._take = ledger.take
 
     async def remaining(self, payer: str) -> int | None:
         """See `Verifier`."""
@@ -67,6 +69,43 @@ class LocalVerifier(Verifier):
         latency_us = (perf_counter_ns() - began) // 1000
         self._record((now_ms, request_id, snapshot, _VALID, tags, 0, latency_us))
         return snapshot, bound, state
+
+    def usual_spend(
+        self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
+    ) -> UsualSpend | None:
+        """See `Verifier`. What nearly every verification of a metered key is; flat for the same reason."""
+        began = perf_counter_ns()
+        snapshot = self._found.get(digest)
+        if snapshot is None or not caller.verifies_all:
+            return None
+        purse, place, auto = snapshot.purse, snapshot.scope, snapshot.auto
+        if (
+            purse is None
+            or now_ms >= purse.plain_until_ms
+            or purse.identity_pays
+            or snapshot.checks
+            or len(auto) > 1
+            or place.observed != "full"
+            or place.workspace_id != caller.workspace_id
+            or not place.live
+        ):
+            return None
+        payer = purse.payer
+        balance = self._balances.get(payer, 0)
+        if balance < 1:
+            return None  # or not in memory
+        bound = state = None
+        if auto:
+            bound = auto[0]
+            if bound.rule.mode != ENFORCE:
+                return None
+            state = self._take_one(bound.check, now_ms)
+            if state.exceeded:
+                return None  # nothing was taken, and asked again it is the same
+        commit = self._take(payer, balance, 1)
+        latency_us = (perf_counter_ns() - began) // 1000
+        self._record((now_ms, request_id, snapshot, _VALID, tags, 1, latency_us))
+        return snapshot, bound, state, balance - 1, commit
 
     def attempt(self, caller: Verifying, claim: Claim, now_ms: int) -> Verdict | None:
         """See `Verifier`; only a spend may still be on its way to the disk."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.credits import Refills
+from latchwork.domains.credits import Commit, Refills
 from latchwork.domains.permissions import compile_query
 from latchwork.domains.ratelimits import LimitRule, LimitState
 from latchwork.domains.verification.cache import SnapshotCache
@@ -16,6 +16,8 @@ from latchwork.kernel.durations import spoken
 
 Usual = tuple[KeySnapshot, BoundLimit, LimitState]
 """Of a key that is VALID: its one limit, and how that stands."""
+UsualSpend = tuple[KeySnapshot, BoundLimit | None, LimitState | None, int, Commit]
+"""Of a key that is VALID and pays a credit: its one limit, if it has one, what it has left, and the commit of that."""
 _SAMPLE = 10  # one in ten verifications of an API whose analytics are sampled
 
 
@@ -41,6 +43,15 @@ class Verifier(ABC):
         self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
     ) -> Usual | None:
         """What `attempt` would say of a claim that asks for nothing in particular, where that is VALID by one limit.
+
+        `None` of everything else and whenever that is not certain at once; nothing is consumed then.
+        """
+        return None
+
+    def usual_spend(
+        self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
+    ) -> UsualSpend | None:
+        """The same for a key that pays one credit of its own; final when the commit is settled.
 
         `None` of everything else and whenever that is not certain at once; nothing is consumed then.
         """

@@ -23,6 +23,7 @@ from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import ERROR_PAGES, Unexpected, UnknownRoute, WrongMethod
 from latchwork.surfaces.http.hot import Answer, HotHandler
+from latchwork.surfaces.http.later import AfterCommit
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 
 TIMEOUT_S = 10.0
@@ -90,7 +91,7 @@ class ForwardAuth:
 
     def _at_once(
         self, question: Question, digest: bytes, token: bytes, body: bytes, ip: str
-    ) -> "Answer | AfterCommit | None":
+    ) -> Answer | AfterCommit | None:
         request_id, now_ms = new_request_id(), self._clock.now_ms()
         try:
             claim = _claim(question, digest, ip, request_id)
@@ -103,7 +104,9 @@ class ForwardAuth:
             return None
         if verdict.commit is None:
             return verdict_answer(request_id, verdict, now_ms, self._error_pages)
-        return AfterCommit(verdict, request_id, now_ms, self._error_pages, self._decisions)
+        answer = partial(verdict_answer, request_id, verdict, now_ms, self._error_pages)
+        refused = partial(refusal, self._error_pages)
+        return AfterCommit(verdict.commit, answer, request_id, refused, self._decisions)
 
     def _asked(self, query: bytes, headers: RawHeaders) -> tuple[Question, bytes]:
         """The question, and the key that it is about."""
@@ -160,40 +163,10 @@ class ForwardAuth:
         return Answer(200, msgspec.json.encode(document()))
 
 
-class AfterCommit:
-    """An answer that leaves when its verdict is final and its spend is durable; see `surfaces.http.hot.Later`.
-
-    Until then it counts as `waiting`.
-    """
-
-    __slots__ = ("_error_pages", "_now_ms", "_request_id", "_verdict", "_waiting")
-
-    def __init__(
-        self, verdict: Verdict, request_id: str, now_ms: int, error_pages: str, waiting: Ceiling
-    ) -> None:
-        self._verdict = verdict
-        self._request_id = request_id
-        self._now_ms = now_ms
-        self._error_pages = error_pages
-        self._waiting = waiting
-
-    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
-        """See `Later.then`."""
-
-        def settled(error: Exception | None) -> None:
-            self._waiting.inside -= 1
-            callback(self._decided() if error is None else self._refused(error))
-
-        assert self._verdict.commit is not None
-        self._waiting.inside += 1
-        self._verdict.commit.then(settled)
-
-    def _decided(self) -> Answer:
-        return verdict_answer(self._request_id, self._verdict, self._now_ms, self._error_pages)
-
-    def _refused(self, error: Exception) -> Answer:
-        fault = error if isinstance(error, Fault) else Unavailable()
-        return fault_answer(self._request_id, fault, self._error_pages)
+def refusal(error_pages: str, request_id: str, error: Exception) -> Answer:
+    """The answer where a spend did not become durable: nobody is let through."""
+    fault = error if isinstance(error, Fault) else Unavailable()
+    return fault_answer(request_id, fault, error_pages)
 
 
 def _may_wait(question: Question, verdict: Verdict) -> bool:

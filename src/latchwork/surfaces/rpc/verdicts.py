@@ -5,7 +5,13 @@ from functools import lru_cache
 import msgspec
 
 from latchwork.domains.ratelimits import SHADOW, LimitState
-from latchwork.domains.verification import BoundLimit, KeySnapshot, KnownIdentity, Outcome, Verdict
+from latchwork.domains.verification import (
+    BoundLimit,
+    KeySnapshot,
+    KnownIdentity,
+    Outcome,
+    Verdict,
+)
 from latchwork.surfaces.rpc.shapes import IdentityData, LimitData
 
 _encode = msgspec.json.Encoder().encode
@@ -25,6 +31,22 @@ def usual_answer(request_id: str, snapshot: KeySnapshot, bound: BoundLimit, stat
         f'{{"meta":{{"requestId":"{request_id}"}},"data":{{"valid":true,"code":"VALID","keyId":"{snapshot.key_id}'
         f'{snapshot.rendered},"ratelimits":[{{"id":"{bound.rule.id}"{bound.rendered},"exceeded":false,'
         f'"remaining":{state.remaining},"reset":{state.reset_ms}}}]}}}}'
+    ).encode()
+
+
+def paid_answer(
+    request_id: str, snapshot: KeySnapshot, bound: BoundLimit | None, state: LimitState | None, remaining: int
+) -> bytes:
+    """The same of a key that has paid with credits of its own, under one limit or none."""
+    limits = ""
+    if bound is not None and state is not None:
+        limits = (
+            f',"ratelimits":[{{"id":"{bound.rule.id}"{bound.rendered},"exceeded":false,'
+            f'"remaining":{state.remaining},"reset":{state.reset_ms}}}]'
+        )
+    return (
+        f'{{"meta":{{"requestId":"{request_id}"}},"data":{{"valid":true,"code":"VALID","keyId":"{snapshot.key_id}'
+        f'{snapshot.rendered},"credits":{remaining}{limits}}}}}'
     ).encode()
 
 

@@ -1,7 +1,7 @@
 """Verification in the family `keys`: verify one, verify many, explain."""
 
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -12,15 +12,15 @@ from latchwork.domains.permissions import QuerySyntaxError
 from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim, Outcome, Verdict
 from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, Unavailable
 from latchwork.kernel.ids import new_request_id
-from latchwork.surfaces.http.bulkhead import Ceiling
 from latchwork.surfaces.http.hot import Answer, HotHandler
+from latchwork.surfaces.http.later import AfterCommit
 from latchwork.surfaces.rpc import keys
 from latchwork.surfaces.rpc.bodies import Body, Count, Data, TolerantBody
 from latchwork.surfaces.rpc.envelope import failed
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
 from latchwork.surfaces.rpc.shapes import IdentityData, KeyId
-from latchwork.surfaces.rpc.verdicts import data_of, one, usual_answer
+from latchwork.surfaces.rpc.verdicts import data_of, one, paid_answer, usual_answer
 
 family = keys.family  # verification adds to it
 
@@ -141,10 +141,13 @@ def hot_verify(services: Services) -> HotHandler:
     """The handler that answers from memory; what it does not accept goes the ordinary way."""
     decode = msgspec.json.Decoder(VerifyKey).decode
     known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
-    usual, error_pages, waiting = services.verifier.usual, services.error_pages, services.decisions
-    waits_for_database = services.verifier.waits_for_database
+    usual, usual_spend = services.verifier.usual, services.verifier.usual_spend
+    waiting, waits_for_database = services.decisions, services.verifier.waits_for_database
 
-    def verify(token: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | None":
+    def refused(request_id: str, error: Exception) -> Answer:
+        return failed(request_id, error if isinstance(error, Fault) else Unavailable(), services.error_pages)
+
+    def verify(token: bytes, body: bytes, ip: str) -> bytes | AfterCommit | None:
         now_ms = now()
         caller = known(token, now_ms)
         if caller is None or not body.isascii():
@@ -162,6 +165,12 @@ def hot_verify(services: Services) -> HotHandler:
                 found = usual(caller, digest, request_id, asked.tags, now_ms)
                 if found is not None:
                     return usual_answer(request_id, *found)
+                if not waiting.is_reached:
+                    spent = usual_spend(caller, digest, request_id, asked.tags, now_ms)
+                    if spent is not None:
+                        snapshot, bound, state, remaining, commit = spent
+                        answer = paid_answer(request_id, snapshot, bound, state, remaining)
+                        return AfterCommit(commit, answer, request_id, refused, waiting)
             if waiting.is_reached and waits_for_database(digest):
                 return None
             verdict = attempt(caller, asked.claim(ip, request_id, digest), now_ms)
@@ -171,36 +180,9 @@ def hot_verify(services: Services) -> HotHandler:
             return None
         if verdict.commit is None:
             return one(request_id, verdict)
-        return AfterCommit(verdict, request_id, error_pages, waiting)
+        return AfterCommit(verdict.commit, partial(one, request_id, verdict), request_id, refused, waiting)
 
     return verify
-
-
-class AfterCommit:
-    """An answer that leaves when its verdict is final and its spend is durable; until then it counts as `waiting`."""
-
-    __slots__ = ("_error_pages", "_request_id", "_verdict", "_waiting")
-
-    def __init__(self, verdict: Verdict, request_id: str, error_pages: str, waiting: Ceiling) -> None:
-        self._verdict = verdict
-        self._request_id = request_id
-        self._error_pages = error_pages
-        self._waiting = waiting
-
-    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
-        """See `surfaces.http.hot.Later`."""
-
-        def settled(error: Exception | None) -> None:
-            self._waiting.inside -= 1
-            callback(one(self._request_id, self._verdict) if error is None else self._refused(error))
-
-        assert self._verdict.commit is not None
-        self._waiting.inside += 1
-        self._verdict.commit.then(settled)
-
-    def _refused(self, error: Exception) -> Answer:
-        fault = error if isinstance(error, Fault) else Unavailable()
-        return failed(self._request_id, fault, self._error_pages)
 
 
 @family.procedure(
