@@ -14,7 +14,7 @@ from tests.simulator.world import World
 
 SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "40"))
 _A_PART = 20
-_FOUND_WITHIN = 60
+_FOUND_WITHIN = 100
 
 
 @pytest.fixture(autouse=True)

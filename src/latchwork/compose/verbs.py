@@ -21,7 +21,7 @@ from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql.migrate import HEAD
 from latchwork.surfaces.http.requests import Headers, RequestFacts
-from latchwork.surfaces.rpc import apis, keys, root_keys, verification
+from latchwork.surfaces.rpc import apis, explanation, keys, root_keys, verification
 from latchwork.surfaces.rpc.faults import InvalidRequest
 from latchwork.surfaces.rpc.procedures import Call, Handler, Procedure, Rendered
 from latchwork.surfaces.rpc.services import Services
@@ -77,7 +77,7 @@ async def verify_key(platform: Platform, *, claim: dict[str, Any], workspace: st
 async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: str | None = None) -> Any:
     """An explanation; `claim` is the body of `keys.explainKey`."""
     who = await acting_in(platform, workspace)
-    return await _call(platform, who, verification.explain_key, claim)
+    return await _call(platform, who, explanation.explain_key, claim)
 
 
 async def migrate(platform: Platform) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from latchwork.server.lane import Familiar, Lane, OrdinaryParser, Request, learn
 from latchwork.server.limits import Limits, is_host
 from latchwork.surfaces.http.client_ip import Networks, canonical, client_ip, is_trusted
 from latchwork.surfaces.http.hot import Answer, Binder, HotHandler, Later, token_digest
-from latchwork.surfaces.http.later import AfterCommit
 from latchwork.surfaces.http.ordinary import Ordinary, Screen
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -103,12 +102,12 @@ class FastProtocol(StrictProtocol):
             if answers.defaults is not state.default_headers:
                 answers.follow(state.default_headers)
             self.transport.write(answers.ok(answer))
-        elif type(answer) is AfterCommit:
-            self._idle = False
-            self._await(answer)
-        else:
-            self._give(answer)
+        elif type(answer) is Answer:
+            self._finish(answer)
             self._settle()
+        else:
+            self._idle = False
+            self._await(answer)  # type: ignore[arg-type]
 
     def _recall(self, data: bytes) -> bytes:
         """Answer the requests at the start of `data` whose heads are known; the rest is for the parser."""

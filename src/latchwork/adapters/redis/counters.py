@@ -1,4 +1,4 @@
-"""Counters in Redis: whatever is asked in one turn of the event loop is one call of a script."""
+"""Counters in Redis: whatever is asked in neighbouring turns of the event loop is one call of a script."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from latchwork.adapters.redis.session import FIRST_VALUE, Answer, Call, Session
 from latchwork.domains.ratelimits import Algorithm, Done, LimitCheck, LimitState, Sharing, Standby
 from latchwork.domains.ratelimits.standby import taken
 from latchwork.kernel.clock import Clock
+from latchwork.kernel.gathering import Gathering
 
 DEADLINE_S = 0.04
 """How long a call may take; an ask that comes meanwhile waits for it no longer than that either, and is then
@@ -69,7 +70,7 @@ class RedisCounters:
             script.add_memory(self._memory, windows_kept, 600_000)
         self._session: Session | None = None
         self._asked: deque[Ask] = deque()
-        self._flushing = False
+        self._gathering = Gathering(self._asked.__len__, self._flush)
         self._keeper = Keeper(
             url, prefix, standby, self._memory, self._serve, self._unserved, deadline_s=deadline_s
         )
@@ -109,12 +110,9 @@ class RedisCounters:
 
     def _put(self, ask: Ask) -> None:
         self._asked.append(ask)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        self._gathering.begin()
 
     def _flush(self) -> None:
-        self._flushing = False
         while self._asked and self._session is None:
             self._answer_alone(self._asked.popleft())
         while self._asked and self._session is not None and self._session.in_flight < MOST_IN_FLIGHT:
@@ -158,7 +156,7 @@ class RedisCounters:
                 self._standby.reset(key, algorithm=algorithm, duration_ms=duration_ms)
             self._finish(ask, reading.request(ask.checks, ask.now_ms, ask.looks))
         if self._asked:
-            self._flush()
+            self._gathering.begin()
 
     def _answer_alone(self, ask: Ask) -> None:
         now_ms = self.now_ms() if ask.now_ms is None else ask.now_ms
@@ -211,9 +209,8 @@ class RedisCounters:
             self._session = None
             self.sharing = Sharing("degraded", self._clock.now_ms(), reason)
             _log.warning("Limits are shared no longer, each node enforces its part: %s", reason)
-            if self._asked and not self._flushing:
-                self._flushing = True
-                self._loop.call_soon(self._flush)
+            if self._asked:
+                self._gathering.begin()
         elif self._session is None:
             self.sharing = Sharing("degraded", self.sharing.since_ms, reason)
 

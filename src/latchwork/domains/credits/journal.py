@@ -6,18 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from latchwork.domains.credits import store
+from latchwork.kernel.gathering import Gathering
 from latchwork.kernel.sql import Database
 
 MOST_SPENDS = 250_000
 """Journalled spends that call for folding at once: they are what a start has to replay."""
 MOST_ROWS = 10_000
 """Journal rows that call for folding at once: they are deleted in one go, beside waiting spends."""
-
-MOST_WAIT_S = 0.001
-"""How long a spend may wait for others to share its row, while more of them keep coming.
-
-A row costs as much as several verifications, whatever is in it.
-"""
 
 Callback = Callable[[Exception | None], None]
 Spends = dict[str, int]
@@ -83,8 +78,7 @@ class Cut:
 class Journal:
     """Collects spends and writes them, one row at a time; meanwhile the next row collects.
 
-    A row is written as soon as a turn of the event loop brings nothing new to it, so that it is the larger the
-    more is to be done, and nobody waits where there is little.
+    A row costs as much as several verifications, whatever is in it: spends gather for it.
 
     `unfolded` is what the committed rows add up to. Spends whose row could not be written are handed
     to `refund` before anybody hears of it. A row that failed may still have arrived: its number is
@@ -106,7 +100,7 @@ class Journal:
         self._flying: tuple[int, Commit] | None = None
         self._doubtful_seq: int | None = None
         self._cut: asyncio.Future[Cut] | None = None
-        self._begun_s = 0.0  # when the first spend of the next row came
+        self._gathering = Gathering(self._gathered, self._flush_gathered)
 
     async def open(self) -> None:
         """Fold what the last process left behind; nothing may be spent before this returns."""
@@ -122,9 +116,8 @@ class Journal:
 
     def begin(self) -> None:
         """Call before the first spend of a turn is entered into `now.spends`."""
-        self._begun_s = self._loop.time()
         if self._flying is None:
-            self._loop.call_soon(self._flush_when_quiet, 0)
+            self._gathering.begin()
 
     def carries(self, subject_id: str) -> bool:
         """Whether a row with a spend of that subject is collecting or on its way."""
@@ -171,15 +164,12 @@ class Journal:
                 self._flush()  # with or without spends: the row in doubt must be replaced first
         return await self._cut
 
-    def _flush_when_quiet(self, awaited_by: int) -> None:
-        """Write what is collected unless somebody came to it since it was `awaited_by` so many."""
-        now = self.now
-        if self._flying is not None or not now.spends:
-            return
-        if now.awaited_by == awaited_by or self._loop.time() - self._begun_s >= MOST_WAIT_S:
+    def _gathered(self) -> int:
+        return max(len(self.now.spends), self.now.awaited_by)
+
+    def _flush_gathered(self) -> None:
+        if self._flying is None:
             self._flush()
-        else:
-            self._loop.call_soon(self._flush_when_quiet, now.awaited_by)
 
     def _flush(self) -> None:
         commit, self.now = self.now, Commit()
@@ -202,7 +192,7 @@ class Journal:
             self._refund(commit.spends)
         self._answer_cut(error)
         if self.now.spends:
-            self._loop.call_soon(self._flush_when_quiet, 0)
+            self._gathering.begin()
         commit.settle(error)
 
     def _enter(self, spends: Spends) -> None:

@@ -12,7 +12,7 @@ from latchwork.domains.verification.gatekeeper import Gatekeeper
 from latchwork.domains.verification.local import LocalVerifier
 from latchwork.domains.verification.operations import Operations, Recorded
 from latchwork.domains.verification.records import Claim, LimitClaim, Outcome, Verdict
-from latchwork.domains.verification.service import Verifier
+from latchwork.domains.verification.service import Usual, UsualAsk, Verifier
 from latchwork.domains.verification.shared import SharedVerifier
 from latchwork.domains.verification.snapshots import (
     BoundLimit,
@@ -47,6 +47,8 @@ __all__ = [
     "Render",
     "SharedVerifier",
     "SnapshotCache",
+    "Usual",
+    "UsualAsk",
     "Verdict",
     "Verifier",
     "load_caller",

@@ -1,7 +1,8 @@
 """The verifier: one decision, from a digest to a verdict, wherever limits and credits are counted."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.credits import Commit, Refills
@@ -16,6 +17,16 @@ from latchwork.kernel.durations import spoken
 
 Usual = tuple[KeySnapshot, BoundLimit, LimitState]
 """Of a key that is VALID: its one limit, and how that stands."""
+
+
+class UsualAsk(Protocol):
+    """A verification that only one limit can still refuse."""
+
+    def then(self, told: Callable[[Usual], None], refused: Callable[["Verdict"], None]) -> None:
+        """Count it, and call one of them once."""
+        ...
+
+
 UsualSpend = tuple[KeySnapshot, BoundLimit | None, LimitState | None, int, Commit]
 """Of a key that is VALID and pays a credit: its one limit, if it has one, what it has left, and the commit of that."""
 _SAMPLE = 10  # one in ten verifications of an API whose analytics are sampled
@@ -43,6 +54,15 @@ class Verifier(ABC):
         self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
     ) -> Usual | None:
         """What `attempt` would say of a claim that asks for nothing in particular, where that is VALID by one limit.
+
+        `None` of everything else and whenever that is not certain at once; nothing is consumed then.
+        """
+        return None
+
+    def usual_ask(
+        self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
+    ) -> "UsualAsk | None":
+        """The same where counters answer later: a question that is still to be asked.
 
         `None` of everything else and whenever that is not certain at once; nothing is consumed then.
         """

@@ -12,12 +12,13 @@ from latchwork.domains.verification.limits import Bound, chosen
 from latchwork.domains.verification.purses import Purse
 from latchwork.domains.verification.records import Claim, Outcome, Refusal, Verdict
 from latchwork.domains.verification.service import (
+    Usual,
     Verifier,
     credit_refusal,
     rate_refusal,
     stateless_refusal,
 )
-from latchwork.domains.verification.snapshots import KeySnapshot, Verifying
+from latchwork.domains.verification.snapshots import BoundLimit, KeySnapshot, Verifying
 
 _VALID = Outcome.VALID
 
@@ -48,11 +49,24 @@ class SharedVerifier(Verifier):
         super().__init__(keys, refills, analytics)
         self.count = tally.ask
         self.pay = payments.ask
+        self.record = self._record
         self._payments = payments
 
     async def remaining(self, payer: str) -> int | None:
         """See `Verifier`."""
         return await self._payments.settled(payer)
+
+    def usual_ask(
+        self, caller: Verifying, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
+    ) -> "UsualAsking | None":
+        """See `Verifier`. What nearly every verification is; kept flat on purpose."""
+        snapshot = self._found.get(digest)
+        if snapshot is None or not caller.verifies_all:
+            return None
+        bound, place = snapshot.usual, snapshot.scope
+        if bound is None or place.workspace_id != caller.workspace_id or not place.live:
+            return None
+        return UsualAsking(self, snapshot, bound, request_id, tags, now_ms)
 
     def attempt(self, caller: Verifying, claim: Claim, now_ms: int) -> Verdict | None:
         """See `Verifier`."""
@@ -89,6 +103,62 @@ class SharedVerifier(Verifier):
         if snapshot.scope.observed == "full" or self._is_sampled(snapshot, now_ms):
             latency_us = (perf_counter_ns() - began) // 1000
             self._record((now_ms, claim.request_id, snapshot, outcome, claim.tags, spent, latency_us))
+
+
+class UsualAsking:
+    """See `UsualAsk`."""
+
+    __slots__ = (
+        "_began",
+        "_bound",
+        "_now_ms",
+        "_refused",
+        "_request_id",
+        "_snapshot",
+        "_tags",
+        "_told",
+        "_verifier",
+    )
+
+    def __init__(
+        self,
+        verifier: SharedVerifier,
+        snapshot: KeySnapshot,
+        bound: BoundLimit,
+        request_id: str,
+        tags: tuple[str, ...],
+        now_ms: int,
+    ) -> None:
+        self._began = perf_counter_ns()
+        self._verifier = verifier
+        self._snapshot = snapshot
+        self._bound = bound
+        self._request_id = request_id
+        self._tags = tags
+        self._now_ms = now_ms
+
+    def then(self, told: Callable[[Usual], None], refused: Callable[[Verdict], None]) -> None:
+        """See `UsualAsk`."""
+        self._told, self._refused = told, refused
+        self._verifier.count((self._bound.check,), self._now_ms, self._counted)
+
+    def _counted(self, states: list[LimitState]) -> None:
+        (state,) = states
+        snapshot, bound = self._snapshot, self._bound
+        if not state.exceeded:
+            self._record(_VALID)
+            self._told((snapshot, bound, state))
+            return
+        verdict = Verdict(_VALID, snapshot, None, [(bound, state)])
+        verdict.refuse(rate_refusal([(bound, state)]))
+        self._record(verdict.outcome)
+        self._refused(verdict)
+
+    def _record(self, outcome: Outcome) -> None:
+        latency_us = (perf_counter_ns() - self._began) // 1000
+        self._verifier.record(
+            (self._now_ms, self._request_id, self._snapshot, outcome, self._tags, 0, latency_us)
+        )
 
 
 class Asking(Commit):

@@ -6,12 +6,12 @@ from msgspec import Meta
 
 from latchwork.domains.keys import KeyNotFound
 from latchwork.domains.permissions import PermissionNotFound, RoleNotFound
-from latchwork.surfaces.rpc import verification
+from latchwork.surfaces.rpc import explanation
 from latchwork.surfaces.rpc.bodies import Body
 from latchwork.surfaces.rpc.services import Request
 from latchwork.surfaces.rpc.shapes import KeyId, PermissionData, RoleData, RoleName, Slug
 
-family = verification.family  # these add to it
+family = explanation.family  # these add to it
 
 MOST_DIRECT = 10_000  # permissions of one key
 _UPDATE = "(api.*.update_key or api.<apiId>.update_key)"

@@ -1,16 +1,26 @@
-"""Verification in the family `keys`: verify one, verify many, explain."""
+"""Verification in the family `keys`: verify one, verify many."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from latchwork.domains.permissions import QuerySyntaxError
-from latchwork.domains.verification import Claim, Explanation, Grant, LimitClaim, Outcome, Verdict
-from latchwork.kernel.faults import BadRequest, Fault, PreconditionFailed, Unavailable
+from latchwork.domains.verification import (
+    CallerSnapshot,
+    Claim,
+    Grant,
+    LimitClaim,
+    Outcome,
+    Usual,
+    UsualAsk,
+    Verdict,
+)
+from latchwork.kernel.faults import Fault, PreconditionFailed, Unavailable
 from latchwork.kernel.ids import new_request_id
 from latchwork.surfaces.http.hot import Answer, HotHandler
 from latchwork.surfaces.http.later import AfterCommit
@@ -19,7 +29,7 @@ from latchwork.surfaces.rpc.bodies import Body, Count, Data, TolerantBody
 from latchwork.surfaces.rpc.envelope import failed
 from latchwork.surfaces.rpc.procedures import BULK_BYTES, Rendered
 from latchwork.surfaces.rpc.services import Request, Services
-from latchwork.surfaces.rpc.shapes import IdentityData, KeyId
+from latchwork.surfaces.rpc.shapes import IdentityData
 from latchwork.surfaces.rpc.verdicts import data_of, one, paid_answer, usual_answer
 
 family = keys.family  # verification adds to it
@@ -85,15 +95,25 @@ class VerifyKey(Body):
         return claim_of(self, digest, ip, request_id)
 
 
-def claim_of(body: "VerifyKey | ExplainKey", digest: bytes, ip: str, request_id: str) -> Claim:
+class Asked(Protocol):
+    """What a key is to be used for, in a request of whatever kind."""
+
+    tags: tuple[str, ...]
+    permissions: str | UnsetType
+    credits: CreditsOf | UnsetType
+    ratelimits: tuple[LimitOf, ...]
+    keyspaces: tuple[str, ...]
+
+
+def claim_of(body: Asked, digest: bytes, ip: str, request_id: str) -> Claim:
     """The record of what a request asks, for the key with that digest."""
     return Claim(
         digest,
         ip,
         request_id,
         body.tags,
-        None if body.permissions is UNSET else body.permissions,
-        None if body.credits is UNSET else body.credits.cost,
+        None if isinstance(body.permissions, UnsetType) else body.permissions,
+        None if isinstance(body.credits, UnsetType) else body.credits.cost,
         tuple([limit.record() for limit in body.ratelimits]) if body.ratelimits else (),
         body.keyspaces,
     )
@@ -141,13 +161,10 @@ def hot_verify(services: Services) -> HotHandler:
     """The handler that answers from memory; what it does not accept goes the ordinary way."""
     decode = msgspec.json.Decoder(VerifyKey).decode
     known, attempt, now = services.callers.known, services.verifier.attempt, services.clock.now_ms
-    usual, usual_spend = services.verifier.usual, services.verifier.usual_spend
+    usual, usual_later, refused = services.verifier.usual, _usual_later(services), _refused(services)
     waiting, waits_for_database = services.decisions, services.verifier.waits_for_database
 
-    def refused(request_id: str, error: Exception) -> Answer:
-        return failed(request_id, error if isinstance(error, Fault) else Unavailable(), services.error_pages)
-
-    def verify(token: bytes, body: bytes, ip: str) -> bytes | AfterCommit | None:
+    def verify(token: bytes, body: bytes, ip: str) -> "bytes | AfterCommit | UsualLater | None":
         now_ms = now()
         caller = known(token, now_ms)
         if caller is None or not body.isascii():
@@ -165,12 +182,9 @@ def hot_verify(services: Services) -> HotHandler:
                 found = usual(caller, digest, request_id, asked.tags, now_ms)
                 if found is not None:
                     return usual_answer(request_id, *found)
-                if not waiting.is_reached:
-                    spent = usual_spend(caller, digest, request_id, asked.tags, now_ms)
-                    if spent is not None:
-                        snapshot, bound, state, remaining, commit = spent
-                        answer = paid_answer(request_id, snapshot, bound, state, remaining)
-                        return AfterCommit(commit, answer, request_id, refused, waiting)
+                later = usual_later(caller, digest, request_id, asked.tags, now_ms)
+                if later is not None:
+                    return later
             if waiting.is_reached and waits_for_database(digest):
                 return None
             verdict = attempt(caller, asked.claim(ip, request_id, digest), now_ms)
@@ -183,6 +197,59 @@ def hot_verify(services: Services) -> HotHandler:
         return AfterCommit(verdict.commit, partial(one, request_id, verdict), request_id, refused, waiting)
 
     return verify
+
+
+def _usual_later(services: Services) -> "Callable[..., AfterCommit | UsualLater | None]":
+    """Decides what is usual where a commit or other nodes have to be waited for; `None` of everything else."""
+    usual_ask, usual_spend = services.verifier.usual_ask, services.verifier.usual_spend
+    waiting, refused = services.decisions, _refused(services)
+
+    def later(
+        caller: CallerSnapshot, digest: bytes, request_id: str, tags: tuple[str, ...], now_ms: int
+    ) -> "AfterCommit | UsualLater | None":
+        asking = usual_ask(caller, digest, request_id, tags, now_ms)
+        if asking is not None:
+            return UsualLater(asking, request_id)
+        if waiting.is_reached:
+            return None
+        spent = usual_spend(caller, digest, request_id, tags, now_ms)
+        if spent is None:
+            return None
+        snapshot, bound, state, remaining, commit = spent
+        answer = paid_answer(request_id, snapshot, bound, state, remaining)
+        return AfterCommit(commit, answer, request_id, refused, waiting)
+
+    return later
+
+
+def _refused(services: Services) -> Callable[[str, Exception], Answer]:
+    """Makes the answer to a request whose spend did not become durable."""
+
+    def refused(request_id: str, error: Exception) -> Answer:
+        return failed(request_id, error if isinstance(error, Fault) else Unavailable(), services.error_pages)
+
+    return refused
+
+
+class UsualLater:
+    """An answer that leaves when the shared counters have counted; see `surfaces.http.hot.Later`."""
+
+    __slots__ = ("_asking", "_callback", "_request_id")
+
+    def __init__(self, asking: UsualAsk, request_id: str) -> None:
+        self._asking = asking
+        self._request_id = request_id
+
+    def then(self, callback: Callable[[bytes | Answer], None]) -> None:
+        """See `Later`."""
+        self._callback = callback
+        self._asking.then(self._told, self._refused)
+
+    def _told(self, usual: Usual) -> None:
+        self._callback(usual_answer(self._request_id, *usual))
+
+    def _refused(self, verdict: Verdict) -> None:
+        self._callback(one(self._request_id, verdict))
 
 
 @family.procedure(
@@ -262,88 +329,3 @@ async def verify_keys(call: Request, body: VerifyKeys) -> Rendered:
         await _learn_start(call, request, verdict)
     data = b",".join(data_of(verdict) for verdict in verdicts)
     return Rendered(b'{"meta":{"requestId":"%b"},"data":[%b]}' % (call.request_id.encode(), data))
-
-
-class ExplainKey(Body):
-    """A verification to explain: the key by its text or its id, and what it is to be used for."""
-
-    key: KeyText | UnsetType = UNSET
-    key_id: KeyId | UnsetType = UNSET
-    at: Annotated[Count, Meta(description="As if it were that moment, in milliseconds.")] | UnsetType = UNSET
-    ip: (
-        Annotated[str, Meta(min_length=1, max_length=64, description="As if it came from there.")] | UnsetType
-    ) = UNSET
-    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...], Meta(max_length=20)] = ()
-    permissions: Annotated[str, Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
-    credits: CreditsOf | UnsetType = UNSET
-    ratelimits: tuple[LimitOf, ...] = ()
-    migration_id: MigrationId | UnsetType = UNSET
-    keyspaces: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=5)
-    ] = ()
-
-
-class StepData(Data):
-    """One check, in the order in which a verification makes them."""
-
-    check: str
-    outcome: Literal["passed", "failed", "skipped"]
-    detail: str
-    rule: str | UnsetType = UNSET
-
-
-class ExplanationData(Data):
-    """What `verifyKey` would answer, why, and what would make it pass."""
-
-    valid: bool
-    code: Outcome
-    checks: list[StepData]
-    remedies: list[str]
-
-    @classmethod
-    def of(cls, explanation: Explanation) -> "ExplanationData":
-        """The wire form."""
-        steps = [
-            StepData(
-                check=step.check,
-                outcome=step.outcome,  # type: ignore[arg-type]
-                detail=step.detail,
-                rule=step.rule or UNSET,
-            )
-            for step in explanation.steps
-        ]
-        return cls(
-            valid=explanation.code is Outcome.VALID,
-            code=explanation.code,
-            checks=steps,
-            remedies=explanation.remedies,
-        )
-
-
-@family.procedure(
-    "explainKey",
-    answers=ExplanationData,
-    summary="Explain a verification",
-    permission="api.<apiId>.verify_key and api.<apiId>.read_key (or with *)",
-    faults=[QuerySyntaxError, PreconditionFailed],
-    allows_nul=True,
-    example={"key": "prod_2aFxQv7p1M5jZ8cR4kTnYe", "credits": {"cost": 5}},
-)
-async def explain_key(call: Request, body: ExplainKey) -> ExplanationData:
-    """Tells what `verifyKey` would answer and every check behind it, also those after the first failure.
-
-    Spends nothing, records nothing and takes no key over, whatever `migrationId` says. A key that you may not
-    verify and read is NOT_FOUND.
-    """
-    services = call.platform
-    if isinstance(body.key, UnsetType) == isinstance(body.key_id, UnsetType):
-        raise BadRequest("Give either `key` or `keyId`.")
-    if isinstance(body.key, UnsetType):
-        digest = await services.explainer.digest_of(call.who, str(body.key_id))
-    else:
-        digest = sha256(body.key.encode()).digest()
-    ip = call.remote_ip if isinstance(body.ip, UnsetType) else body.ip
-    at_ms = call.now_ms if isinstance(body.at, UnsetType) else body.at
-    claim = claim_of(body, digest, ip, call.request_id)
-    supposed = not isinstance(body.at, UnsetType)
-    return ExplanationData.of(await services.explainer.explain(call.who, claim, at_ms, is_supposed=supposed))
