@@ -1,6 +1,6 @@
 """Credits: what a key or an identity may still spend.
 
-Balances live in memory. What is spent in one turn of the event loop is one journal row, durable before
+Balances live in memory. What is spent in neighbouring turns of the event loop is one journal row, durable before
 anybody is told; the journal is folded into the rows in the background and replayed at start. Stated
 invariant: granted = available + held + spent.
 """

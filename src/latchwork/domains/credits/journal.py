@@ -1,4 +1,4 @@
-"""The journal: what was spent in one turn of the event loop becomes durable as one row."""
+"""The journal: what is spent at nearly the same time becomes durable as one row."""
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping
@@ -19,7 +19,7 @@ Spends = dict[str, int]
 
 
 class Commit:
-    """The spends of one turn, and who waits for them to be durable."""
+    """Spends that become durable together, and who waits for them to be durable."""
 
     __slots__ = ("_callbacks", "error", "settled", "spends")
 
