@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -98,6 +99,14 @@ NAME_ORDER = func.lower(func.coalesce(keys.c.name, literal_column("''")))
 EXPIRY_ORDER = func.coalesce(keys.c.expires_at_ms, literal_column(str(NEVER_MS)))
 _live("ix_keys_live_workspace_id_name_id", keys.c.workspace_id, NAME_ORDER, keys.c.id)
 _live("ix_keys_live_workspace_id_expiry_id", keys.c.workspace_id, EXPIRY_ORDER, keys.c.id)
+
+# Kept by triggers, which the migration that made it has: nodes of older versions add and delete keys too.
+key_counts = Table(
+    "key_counts",
+    metadata,
+    Column("keyspace_id", Id, primary_key=True),
+    Column("live", BigInteger, nullable=False),  # keys that are not deleted
+)
 
 recoverable_keys = Table(
     "recoverable_keys",
