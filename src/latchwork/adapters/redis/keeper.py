@@ -162,7 +162,11 @@ class Keeper:
 
     async def _settle(self, session: Session) -> None:
         """Bring what was admitted alone, and wait for the others: until then the shared counters say too little."""
-        debts = self._standby.debts()
+        await self._bring(session, self._standby.debts())
+        await asyncio.sleep(SETTLING_S)
+
+    async def _bring(self, session: Session, debts: Iterable[Held]) -> None:
+        """Bring these; what did not arrive is owed again, what may have arrived is in doubt."""
         rest = iter(debts)
         try:
             while some := list(islice(rest, PARTS_A_CALL)):
@@ -171,7 +175,6 @@ class Keeper:
             self._doubt_debts(ended.number, some)
             self._standby.owe_again(rest)
             raise
-        await asyncio.sleep(SETTLING_S)
 
     async def _pay(self, session: Session) -> None:
         """Bring what was admitted alone; the last of it is on its way before anything else can be asked."""
@@ -179,14 +182,7 @@ class Keeper:
             debts = self._standby.debts()
             if len(debts) <= PARTS_A_CALL:
                 break
-            rest = iter(debts)
-            try:
-                while some := list(islice(rest, PARTS_A_CALL)):
-                    await self._run(session, self._operations(some, known=False))
-            except SessionEnded as ended:
-                self._doubt_debts(ended.number, some)
-                self._standby.owe_again(rest)
-                raise
+            await self._bring(session, debts)
         if debts:
 
             def answered(answer: Answer | None) -> None:
