@@ -10,7 +10,6 @@ from latchwork.adapters.clickhouse.questions import TAGGED, counting, used
 from latchwork.adapters.clickhouse.schema import COLUMNS, EVENTS, HOURS, LIMITS, create
 from latchwork.adapters.clickhouse.writer import SETTINGS, ClickHouseWriter
 from latchwork.domains.analytics import AnalyticsUnavailable, Batch, Counts, Usage, VerificationsQuestion
-from latchwork.domains.analytics.records import OUTCOMES
 from latchwork.domains.analytics.rules import HOUR_MS
 from latchwork.domains.analytics.sql.tree import Question
 
@@ -102,7 +101,7 @@ class ClickHouseAnalytics:
 
     def count(self, question: VerificationsQuestion, timeout_s: float) -> list[Counts]:
         """The groups that have events."""
-        return [_counts(row) for row in self._asked(*counting(question), timeout_s)]
+        return [Counts.of_row(row) for row in self._asked(*counting(question), timeout_s)]
 
     def usage(self, workspace_id: str, start_ms: int, end_ms: int, timeout_s: float) -> Usage:
         """How many operations were recorded."""
@@ -145,17 +144,3 @@ class ClickHouseAnalytics:
 
 def _limits(timeout_s: float) -> dict[str, Any]:
     return _READING | {"max_execution_time": math.ceil(timeout_s)}
-
-
-def _counts(row: dict[str, Any]) -> Counts:
-    tags = row.get("tags")
-    return Counts(
-        outcomes={name: row[name] for name in OUTCOMES},
-        total=row["total"],
-        time_ms=row.get("time"),
-        key_id=row.get("key_id"),
-        identity_id=row.get("identity_id"),
-        external_id=row.get("external_id"),
-        tag=row.get("tag"),
-        tags=None if tags is None else tuple(tags),
-    )

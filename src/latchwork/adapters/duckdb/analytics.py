@@ -21,7 +21,6 @@ from latchwork.domains.analytics import (
     Usage,
     VerificationsQuestion,
 )
-from latchwork.domains.analytics.records import OUTCOMES
 from latchwork.domains.analytics.rules import HOUR_MS
 from latchwork.domains.analytics.sql.tree import Question
 
@@ -129,7 +128,7 @@ class DuckDbAnalytics:
                 return []
             sql, parameters, names = counting(question, space[0])
             rows = cursor.execute(sql, parameters).fetchall()
-        return [_counts(dict(zip(names, row, strict=True))) for row in rows]
+        return [Counts.of_row(dict(zip(names, row, strict=True))) for row in rows]
 
     def usage(self, workspace_id: str, start_ms: int, end_ms: int, timeout_s: float) -> Usage:
         """How many operations were recorded."""
@@ -181,17 +180,3 @@ class DuckDbAnalytics:
             self.open()
         assert self._connection is not None
         return self._connection
-
-
-def _counts(row: dict[str, Any]) -> Counts:
-    tags = row.get("tags")
-    return Counts(
-        outcomes={name: row[name] for name in OUTCOMES},
-        total=row["total"],
-        time_ms=row.get("time"),
-        key_id=row.get("key_id"),
-        identity_id=row.get("identity_id"),
-        external_id=row.get("external_id"),
-        tag=row.get("tag"),
-        tags=None if tags is None else tuple(tags),
-    )

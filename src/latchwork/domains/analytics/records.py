@@ -1,5 +1,6 @@
 """Events, the questions about them, and the answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -73,6 +74,21 @@ class Counts:
     external_id: str | None = None
     tag: str | None = None
     tags: tuple[str, ...] | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Counts":
+        """The group that a store counted, by the names of its columns."""
+        tags = row.get("tags")
+        return cls(
+            outcomes={name: row[name] for name in OUTCOMES},
+            total=row["total"],
+            time_ms=row.get("time"),
+            key_id=row.get("key_id"),
+            identity_id=row.get("identity_id"),
+            external_id=row.get("external_id"),
+            tag=row.get("tag"),
+            tags=None if tags is None else tuple(tags),
+        )
 
     def value(self, name: str) -> int:
         """What to order by."""
