@@ -1,7 +1,7 @@
 """Lists of keys against a list that is filtered and sorted the plain way, on both databases."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -55,10 +55,11 @@ async def known(database: Database) -> list[Known]:
 
 
 EFFORTS = {
-    "walked": store.Effort(0, (3, 1_000), 0),
-    "walked in vain": store.Effort(0, (2, 3), 0),
-    "sorted": store.Effort(1_000, (), 0),
-    "either": store.Effort(4, (2, 6), 12),
+    "walked": store.Effort(0, (3, 1_000)),
+    "walked in vain": store.Effort(0, (2, 3)),
+    "sorted": store.Effort(1_000, (1,)),
+    "either": store.Effort(4, (2, 6)),
+    "hurried": store.Effort(0, (1, 2, 1_000), enough_s=-1),
 }
 
 
@@ -71,22 +72,32 @@ async def test_every_page_of_every_list_is_what_it_should_be(
     for query in asked:
         expected = [one.key.id for one in _expected(known, query)]
         for limit in (1, 100) if len(expected) < 10 else (7, 100):
-            got = [
-                position.key_id async for position in _walked(database, workspace_id, query, limit, effort)
-            ]
-            assert got == expected, (query, limit)
+            pages = [page async for page in _pages(database, workspace_id, query, limit, effort)]
+            assert [position.key_id for page in pages for position in page] == expected, (query, limit)
+            assert max(map(len, pages)) <= limit
     assert len(asked) == 64
 
 
-async def test_only_keys_among_those_given_are_listed(database: Database, known: list[Known]) -> None:
-    ids = [one.key.id for one in known]
-    for effort in EFFORTS.values():
-        found = await database.read(
-            lambda c, e=effort: _positions(c, known, KeyQuery(sort="-createdAt"), ids[3:9], e)  # type: ignore[misc]
-        )
-        assert found == sorted(ids[3:9], reverse=True)
-        none = await database.read(lambda c, e=effort: _positions(c, known, KeyQuery(), [], e))  # type: ignore[misc]
-        assert none == []
+@pytest.mark.parametrize("effort", EFFORTS.values(), ids=EFFORTS.keys())
+async def test_only_keys_among_those_given_are_listed(
+    database: Database, known: list[Known], effort: store.Effort
+) -> None:
+    workspace_id, ids = known[0].key.workspace_id, [one.key.id for one in known]
+    query = KeyQuery(sort="-createdAt")
+    for among in (ids[3:9], []):
+        pages = [page async for page in _pages(database, workspace_id, query, 100, effort, among)]
+        found = [position.key_id for page in pages for position in page]
+        assert found == sorted(among, reverse=True)
+
+
+async def test_a_page_ends_where_the_walk_does_and_the_next_goes_on_from_there(
+    database: Database, known: list[Known]
+) -> None:
+    workspace_id = known[0].key.workspace_id
+    walks = store.Effort(0, (2, 3))
+    rare = KeyQuery(search="支付", expires_before_ms=NOW_MS + 50)
+    pages = [page async for page in _pages(database, workspace_id, rare, 100, walks)]
+    assert [] in pages and len(pages) >= len(known) // 5
 
 
 def test_a_cursor_is_good_for_its_own_order_alone() -> None:
@@ -109,33 +120,32 @@ def test_a_cursor_is_good_for_its_own_order_alone() -> None:
     assert position_of(by_name, "") is None
 
 
-async def _walked(
-    database: Database, workspace_id: str, query: KeyQuery, limit: int, effort: store.Effort
-) -> AsyncIterator[Position]:
-    """All positions, page by page, as callers get from one to the next."""
+async def _pages(
+    database: Database,
+    workspace_id: str,
+    query: KeyQuery,
+    limit: int,
+    effort: store.Effort,
+    among: Sequence[str] | None = None,
+) -> AsyncIterator[list[Position]]:
+    """All pages, as callers get from one to the next."""
     cursor = ""
     while True:
         start = position_of(query, cursor)
 
-        def question(connection: Connection, start: Position | None = start) -> list[Position]:
-            wanted = store.resolved(connection, workspace_id, query, None)
+        def question(
+            connection: Connection, start: Position | None = start
+        ) -> tuple[list[Position], Position | None]:
+            wanted = store.resolved(connection, workspace_id, query, among)
             assert wanted is not None
-            return store.positions(connection, wanted, start, limit + 1, effort)
+            return store.page(connection, wanted, start, limit, effort)
 
-        found = await database.read(question)
-        for position in found[:limit]:
-            yield position
-        if len(found) <= limit:
+        found, following = await database.read(question)
+        yield found
+        if following is None:
             return
-        cursor = cursor_of(query, found[limit])
-
-
-def _positions(
-    connection: Connection, known: list[Known], query: KeyQuery, among: list[str], effort: store.Effort
-) -> list[str]:
-    wanted = store.resolved(connection, known[0].key.workspace_id, query, among)
-    assert wanted is not None
-    return [position.key_id for position in store.positions(connection, wanted, None, 100, effort)]
+        before, cursor = cursor, cursor_of(query, following)
+        assert cursor != before, "each page gets further"
 
 
 def _queries(draw: random.Random) -> Iterator[KeyQuery]:

@@ -35,7 +35,7 @@ def _by_id(connection: Connection) -> None:
 def _listed(**query: Any) -> Any:
     def ask(connection: Connection) -> None:
         wanted = lists.Wanted("ws_1", KeyQuery(**query), "", None, None, None)
-        lists.positions(connection, wanted, Position(None, "key_1"), 10, lists.Effort())
+        lists.page(connection, wanted, Position(None, "key_1"), 10, lists.Effort())
 
     return ask
 
@@ -72,7 +72,7 @@ def test_every_order_has_an_index_and_needs_no_sorting(
 ) -> None:
     def ask(connection: Connection) -> None:
         wanted = lists.Wanted("ws_1", KeyQuery(sort=sort), "", None, None, None)
-        lists.positions(connection, wanted, Position(value, "key_1"), 10, lists.Effort())
+        lists.page(connection, wanted, Position(value, "key_1"), 10, lists.Effort())
 
     plans = " ".join(_plans(engine, ask))
     assert index in plans

@@ -29,6 +29,9 @@ class KeyLists:
     ) -> tuple[list[KeyView], str | None]:
         """Up to `limit` keys from `cursor` on, and the cursor of the next page, if there is one.
 
+        Where filters let many keys pass each, but few together, a page may be short, or even empty, though
+        there is a next one: no page reads more than some thousand keys.
+
         Needs `read_key` of the API that the query names, else of all. Raises `ApiNotFound`, `BadRequest`
         for a cursor of another order, and where a tag is asked for what `Analytics.keys_tagged` raises.
         """
@@ -40,13 +43,13 @@ class KeyLists:
         if query.unused_since_ms is not None or query.order == "lastUsedAt":
             await self.last_use.try_to_save()
 
-        def question(connection: Connection) -> tuple[list[KeyView], list[Position]]:
+        def question(connection: Connection) -> tuple[list[KeyView], Position | None]:
             wanted = store.resolved(connection, who.workspace_id, query, tagged)
             if wanted is None:
                 raise ApiNotFound
-            found = store.positions(connection, wanted, start, limit + 1, self.effort)
-            return store.views_at(connection, who.workspace_id, found), found
+            found, following = store.page(connection, wanted, start, limit, self.effort)
+            return store.views_at(connection, who.workspace_id, found), following
 
-        views, positions = await self.db.read(question)
-        shown = [self.keys.shown(view) for view in views[:limit]]
-        return shown, cursor_of(query, positions[limit]) if len(positions) > limit else None
+        views, following = await self.db.read(question)
+        shown = [self.keys.shown(view) for view in views]
+        return shown, None if following is None else cursor_of(query, following)

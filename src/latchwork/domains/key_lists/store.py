@@ -2,16 +2,18 @@
 
 Two ways lead to a page. Where one of the filters lets few keys pass, those are read, filtered by the others
 and sorted. Where all of them let many pass, the keys are walked in order until the page is full, which is
-soon, unless what is wanted lies together and far away; then all that pass one filter are sorted after all.
+soon, unless what is wanted lies together and far away: then the page ends where the walk does, and the next
+one goes on from there. So no page takes longer than reading some thousand keys, however many there are.
 Which way to go cannot be left to the databases: SQLite does not know how many pass, and PostgreSQL does not
 know what lies where. So each question is one that can be answered in one way only.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Select, bindparam, func, select
+from sqlalchemy import JSON, ColumnElement, Connection, Select, Subquery, bindparam, func, select
 
 from latchwork.domains.directory import store as directory_store
 from latchwork.domains.directory.tables import key_texts, key_uses
@@ -38,6 +40,30 @@ _ORDERS: dict[str, tuple[ColumnElement[Any] | None, ColumnElement[str]]] = {
 """What keys are ranked by, and the id that decides between equals."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where a question finds what it asks about a key."""
+
+    id: ColumnElement[str]
+    workspace_id: ColumnElement[str]
+    keyspace_id: ColumnElement[str]
+    identity_id: ColumnElement[str]
+    enabled: ColumnElement[bool]
+    expiry: ColumnElement[int]
+    used_at_ms: ColumnElement[int]
+
+
+_STORED = _Columns(
+    keys.c.id,
+    keys.c.workspace_id,
+    keys.c.keyspace_id,
+    keys.c.identity_id,
+    keys.c.enabled,
+    EXPIRY_ORDER,
+    key_uses.c.used_at_ms,
+)
+
+
 # A plan for any values would not know how many keys have them; and what is read here are always few rows of
 # large tables, by their indexes.
 _OF_POSTGRES = {"plan_cache_mode": "force_custom_plan", "enable_hashjoin": "off", "enable_mergejoin": "off"}
@@ -45,14 +71,15 @@ _OF_POSTGRES = {"plan_cache_mode": "force_custom_plan", "enable_hashjoin": "off"
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many keys are read for a page: `few` are sorted; else so many are walked, in steps; else `many` sorted.
+    """How many keys are read for a page: up to `few` are sorted, else so many are walked, in steps.
 
-    Beyond that as many are sorted as it takes.
+    Whether there are only few to sort is asked after the first step, which fills most pages. Steps after the
+    second are taken only while the page took less than `enough_s`.
     """
 
     few: int = 2_000
-    steps: tuple[int, ...] = (500, 2_000, 7_500)
-    many: int = 50_000
+    steps: tuple[int, ...] = (500, 1_500, 1_500, 1_500, 1_500)
+    enough_s: float = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +94,20 @@ class Wanted:
     among: Sequence[str] | None
 
     @property
+    def bounded_by(self) -> str:
+        """The filter that bounds what the keys are ordered by, empty where there is none for that order."""
+        return {"expires": _EXPIRY, "lastUsedAt": _USE}.get(self.query.order, "")
+
+    @property
+    def bound(self) -> int | None:
+        """What that filter, where it is asked for, keeps the order below."""
+        return {_EXPIRY: self.query.expires_before_ms, _USE: self.query.unused_since_ms}.get(self.bounded_by)
+
+    @property
     def walked_by(self) -> set[str]:
         """The filters whose index has the keys in the order that is asked for."""
         if self.query.order != "createdAt":
-            return {_WORKSPACE, *{"expires": {_EXPIRY}, "lastUsedAt": {_USE}}.get(self.query.order, set())}
+            return {_WORKSPACE, self.bounded_by}
         if self.identity_id is not None:
             return {_IDENTITY}
         if self.keyspace_id is not None:
@@ -100,21 +137,34 @@ def resolved(
     return Wanted(workspace_id, query, text, keyspace_id, identity_id, among)
 
 
-def positions(
+def page(
     connection: Connection, wanted: Wanted, start: Position | None, limit: int, effort: Effort
-) -> list[Position]:
-    """Up to `limit` positions in the list from `start` on."""
+) -> tuple[list[Position], Position | None]:
+    """Up to `limit` positions in the list from `start` on, and where the next page begins, if there is one.
+
+    There may be fewer than `limit`, or none, and still a next page: see `Effort`.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(select(*(func.set_config(*item, True) for item in _OF_POSTGRES.items())))
     if _conditions(wanted, set()).keys() <= wanted.walked_by | {_WORKSPACE}:
-        return _everything(wanted).rows(connection, start, limit)
-    if (few := _few(connection, wanted, effort.few)) is not None:
-        return _sorted(wanted, few).rows(connection, start, limit)
-    if (near := _near(connection, wanted, start, limit, effort.steps)) is not None:
-        return near
-    many = _few(connection, wanted, effort.many, scan=True) or _few(connection, wanted, None, scan=True)
-    assert many is not None, "there is a filter, and so there are keys that pass it"
-    return _sorted(wanted, many).rows(connection, start, limit)
+        return _cut(_everything(wanted).rows(connection, start, limit + 1), limit)
+    began_s = monotonic()
+    found: list[Position] = []
+    at = start
+    for number, step in enumerate(effort.steps):
+        if number > 1 and monotonic() - began_s > effort.enough_s:
+            break
+        more, at = _walked(connection, wanted, at, step, limit + 1 - len(found))
+        found += more
+        if at is None or len(found) > limit:
+            return _cut(found, limit)
+        if number == 0 and (few := _few(connection, wanted, effort.few)) is not None:
+            return _cut(_sorted(wanted, few).rows(connection, start, limit + 1), limit)
+    return found, at
+
+
+def _cut(found: list[Position], limit: int) -> tuple[list[Position], Position | None]:
+    return found[:limit], found[limit] if len(found) > limit else None
 
 
 def views_at(connection: Connection, workspace_id: str, found: Sequence[Position]) -> list[KeyView]:
@@ -125,12 +175,13 @@ def views_at(connection: Connection, workspace_id: str, found: Sequence[Position
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Rows in an order: by `rank`, where there is one, and `id_`."""
+    """Rows in an order: by `rank`, where there is one, and `id_`; only those that rank `below`, where that is set."""
 
     question: Select[Any]
     rank: ColumnElement[Any] | None
     id_: ColumnElement[str]
     descending: bool
+    below: int | None = None
 
     def rows(self, connection: Connection, start: Position | None, limit: int) -> list[Position]:
         """Up to `limit` rows from `start` on."""
@@ -146,16 +197,25 @@ class _Way:
 
         An index answers each without reading what lies before.
         """
-        columns = [self.id_] if self.rank is None else [self.rank, self.id_]
-        whole = self.question.order_by(*(self._directed(column) for column in columns))
-        if start is None:
-            return [whole]
-        further = self.id_ <= start.key_id if self.descending else self.id_ >= start.key_id
-        tied = self.question.where(further).order_by(self._directed(self.id_))
         if self.rank is None:
-            return [tied]
-        beyond = self.rank < start.value if self.descending else self.rank > start.value
-        return [tied.where(self.rank == start.value), whole.where(beyond)]
+            whole = self.question.order_by(self._directed(self.id_))
+            return [whole if start is None else whole.where(self._further(start))]
+        whole = self.question.order_by(self._directed(self.rank), self._directed(self.id_))
+        under = whole if self.below is None else whole.where(self.rank < self.below)
+        outside = start is not None and self.below is not None and start.value >= self.below  # type: ignore[operator]
+        if start is None or (outside and self.descending):
+            return [under]
+        if outside:
+            return []
+        tied = self.question.where(self.rank == start.value, self._further(start))
+        # each with one range, as SQLite looks up by one of several and goes through what the others leave
+        beyond = (
+            whole.where(self.rank < start.value) if self.descending else under.where(self.rank > start.value)
+        )
+        return [tied.order_by(self._directed(self.id_)), beyond]
+
+    def _further(self, start: Position) -> ColumnElement[bool]:
+        return self.id_ <= start.key_id if self.descending else self.id_ >= start.key_id
 
     def _directed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         return column.desc() if self.descending else column
@@ -164,42 +224,61 @@ class _Way:
 def _everything(wanted: Wanted) -> _Way:
     """Every key there is to list, where nothing but what a walk goes by is asked for."""
     rank, id_ = _ORDERS[wanted.query.order]
-    question = _matching(wanted, _conditions(wanted, wanted.walked_by))
-    return _Way(question, rank, id_, wanted.query.descending)
+    conditions = _conditions(wanted, wanted.walked_by)
+    question = _matching(wanted, {by: conditions[by] for by in conditions if by != wanted.bounded_by})
+    return _Way(question, rank, id_, wanted.query.descending, wanted.bound)
 
 
-def _near(
-    connection: Connection, wanted: Wanted, start: Position | None, limit: int, steps: tuple[int, ...]
-) -> list[Position] | None:
-    """The page, if the next keys in order fill it, or are the last; `None` when they do not."""
+def _walked(
+    connection: Connection, wanted: Wanted, start: Position | None, step: int, limit: int
+) -> tuple[list[Position], Position | None]:
+    """Up to `limit` that match among the next `step` keys in order, and where those end, if there are more."""
     found: list[Position] = []
     for part in _unfiltered(wanted).parts(start):
-        walked = 0
-        for step in steps:
-            ids = part.offset(walked).limit(step).subquery()
-            matching = _sorted(wanted, _Passed("", select(ids.c.id), step))
-            found += matching.rows(connection, None, limit - len(found))
-            walked += step
-            if len(found) == limit or connection.execute(part.offset(walked).limit(1)).first() is None:
-                break
-        else:
-            return None
+        matching = _matching_of(wanted, part.limit(step).subquery())
+        found += matching.rows(connection, None, limit - len(found))
         if len(found) == limit:
-            break
-    return found
+            return found, found[-1]
+        beyond = connection.execute(part.offset(step).limit(1)).first()
+        if beyond is not None:
+            return found, Position(getattr(beyond, "rank", None), beyond.id)
+    return found, None
 
 
 def _unfiltered(wanted: Wanted) -> _Way:
-    """What a walk goes by, whether it matches or not."""
+    """What a walk goes by, whether it matches or not, with all that the same rows say of it."""
     rank, id_ = _ORDERS[wanted.query.order]
-    columns = [id_.label("id")] if rank is None else [id_.label("id"), rank.label("rank")]
     conditions = _conditions(wanted, wanted.walked_by)
-    question = select(*columns).where(
-        *(conditions[by] for by in sorted(wanted.walked_by & conditions.keys()))
-    )
+    walked_by = wanted.walked_by & conditions.keys() - {wanted.bounded_by}
+    question: Select[Any] = select(id_.label("id")).where(*(conditions[by] for by in sorted(walked_by)))
+    if rank is not None:
+        question = question.add_columns(rank.label("rank"))
     if wanted.query.order != "lastUsedAt":
-        question = question.where(keys.c.deleted_at_ms.is_(None))
-    return _Way(question, rank, id_, wanted.query.descending)
+        of = keys.c
+        question = question.add_columns(of.workspace_id, of.keyspace_id, of.identity_id, of.enabled)
+        question = question.add_columns(EXPIRY_ORDER.label("expiry")).where(of.deleted_at_ms.is_(None))
+    return _Way(question, rank, id_, wanted.query.descending, wanted.bound)
+
+
+def _matching_of(wanted: Wanted, walked: Subquery) -> _Way:
+    """Those of the walked keys that match in all."""
+    of, by_use = walked.c, wanted.query.order == "lastUsedAt"
+    rank = of.get("rank")
+    if by_use:
+        columns = replace(_STORED, used_at_ms=of.rank)
+    else:
+        stored = (of.workspace_id, of.keyspace_id, of.identity_id, of.enabled, of.expiry)
+        columns = _Columns(of.id, *stored, key_uses.c.used_at_ms)
+    conditions = _conditions(wanted, set(), columns)
+    question: Select[Any] = select(of.id) if rank is None else select(of.id, rank)
+    question = question.where(*conditions.values(), _live(wanted, columns))
+    if by_use:
+        question = question.where(keys.c.id == of.id, keys.c.deleted_at_ms.is_(None))
+    elif _USE in conditions:
+        question = question.where(key_uses.c.key_id == of.id)
+    if _TEXT in conditions:
+        question = question.where(key_texts.c.key_id == of.id)
+    return _Way(question, rank, of.id, wanted.query.descending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,23 +300,26 @@ def _sorted(wanted: Wanted, few: _Passed) -> _Way:
     return _Way(select(passed), None if rank is None else passed.c.rank, passed.c.id, wanted.query.descending)
 
 
-def _few(connection: Connection, wanted: Wanted, most: int | None, *, scan: bool = False) -> _Passed | None:
-    """The keys that pass a filter which lets up to `most` pass; `None` when there is no such filter.
-
-    Texts are looked up in an index of trigrams; only with `scan` all of them are read where that cannot be.
-    """
-    if wanted.among is not None and (most is None or len(wanted.among) <= most):
+def _few(connection: Connection, wanted: Wanted, most: int) -> _Passed | None:
+    """The keys that pass a filter which lets up to `most` pass; `None` when there is no such filter."""
+    if wanted.among is not None and len(wanted.among) <= most:
         return _Passed(_AMONG, _listed(wanted.among), len(wanted.among))
-    for name, sieve in _sieves(connection, wanted, scan):
-        ids = list(connection.scalars(sieve if most is None else sieve.limit(most + 1)))
-        if most is None or len(ids) <= most:
-            return _Passed(name, _listed(ids), len(ids))
+    for name, sieve in _sieves(connection, wanted):
+        if name == _TEXT:  # which is worked out as a whole, so once only
+            ids = list(connection.scalars(sieve.limit(most + 1)))
+            if len(ids) <= most:
+                return _Passed(name, _listed(ids), len(ids))
+        elif connection.execute(sieve.offset(most).limit(1)).first() is None:
+            return _Passed(name, sieve.limit(most), most)
     return None
 
 
-def _sieves(connection: Connection, wanted: Wanted, scan: bool) -> Iterator[tuple[str, Select[str]]]:
-    """For each filter that has an index of its own and is not what the walk goes by: the ids that pass it."""
-    if wanted.text and (scan or directory_store.can_look_up(connection, wanted.text)):
+def _sieves(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, Select[str]]]:
+    """For each filter that has an index of its own and is not what the walk goes by: the ids that pass it.
+
+    Texts without a trigram have none.
+    """
+    if wanted.text and directory_store.can_look_up(connection, wanted.text):
         yield _TEXT, directory_store.holding(connection, wanted.workspace_id, wanted.text)
     conditions = _conditions(wanted, _SIEVES)
     for name in sorted(_SIEVES & conditions.keys() - wanted.walked_by):
@@ -262,36 +344,43 @@ def _matching(wanted: Wanted, conditions: dict[str, ColumnElement[bool]]) -> Sel
         question = question.join(key_uses, key_uses.c.key_id == keys.c.id)
     if _TEXT in conditions:
         question = question.join(key_texts, key_texts.c.key_id == keys.c.id)
-    # no join: there is nothing to be gained from going by the APIs
+    question = question.where(*conditions.values(), keys.c.deleted_at_ms.is_(None))
+    return question.where(_live(wanted, _STORED))
+
+
+def _live(wanted: Wanted, columns: _Columns) -> ColumnElement[bool]:
+    """That the key's API was not deleted; no join: there is nothing to be gained from going by the APIs."""
     gone = select(apis.c.keyspace_id).where(apis.c.workspace_id == wanted.workspace_id)
-    gone = gone.where(apis.c.deleted_at_ms.is_not(None))
-    live = (keys.c.deleted_at_ms.is_(None), keys.c.keyspace_id.not_in(gone))
-    return question.where(*conditions.values(), *live)
+    return columns.keyspace_id.not_in(gone.where(apis.c.deleted_at_ms.is_not(None)))
 
 
-def _conditions(wanted: Wanted, indexed: set[str]) -> dict[str, ColumnElement[bool]]:
+def _conditions(
+    wanted: Wanted, indexed: set[str], columns: _Columns = _STORED
+) -> dict[str, ColumnElement[bool]]:
     """What must hold, by the name of the filter; SQLite looks up by those in `indexed` alone."""
 
     def of(name: str, column: ColumnElement[Any]) -> Any:
         return column if name in indexed else unindexed(column)
 
     query = wanted.query
-    owner = key_uses.c.workspace_id if query.order == "lastUsedAt" else keys.c.workspace_id
+    by_use = query.order == "lastUsedAt" and columns is _STORED
+    owner = key_uses.c.workspace_id if by_use else columns.workspace_id
     found = {_WORKSPACE: of(_WORKSPACE, owner) == wanted.workspace_id}
     if wanted.keyspace_id is not None:
-        found[_API] = of(_API, keys.c.keyspace_id) == wanted.keyspace_id
+        found[_API] = of(_API, columns.keyspace_id) == wanted.keyspace_id
     if wanted.identity_id is not None:
-        found[_IDENTITY] = of(_IDENTITY, keys.c.identity_id) == wanted.identity_id
+        found[_IDENTITY] = of(_IDENTITY, columns.identity_id) == wanted.identity_id
     if query.enabled is not None:
-        found[_ENABLED] = of(_ENABLED, keys.c.enabled) == query.enabled
+        found[_ENABLED] = of(_ENABLED, columns.enabled) == query.enabled
     if query.expires_before_ms is not None:
-        found[_EXPIRY] = of(_EXPIRY, EXPIRY_ORDER) < query.expires_before_ms
+        found[_EXPIRY] = of(_EXPIRY, columns.expiry) < query.expires_before_ms
     if query.unused_since_ms is not None:
-        found[_USE] = of(_USE, key_uses.c.used_at_ms) < query.unused_since_ms
+        found[_USE] = of(_USE, columns.used_at_ms) < query.unused_since_ms
     if wanted.text:
-        found[_TEXT] = search.holds(key_texts.c.text, wanted.text)
+        # not the column itself: PostgreSQL would look it up in the trigrams rather than in few rows
+        found[_TEXT] = search.holds(key_texts.c.text.concat(""), wanted.text)
     if wanted.among is not None:
-        found[_AMONG] = keys.c.id.in_(_listed(wanted.among))
+        found[_AMONG] = columns.id.in_(_listed(wanted.among))
     return found
 
 

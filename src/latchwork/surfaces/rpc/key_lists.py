@@ -79,8 +79,10 @@ class ListKeys(Body):
 async def list_keys(call: Request, body: ListKeys) -> Page[KeyData]:
     """Answers the workspace's keys, disabled and expired ones too.
 
-    Uses are known a second later at the latest; those of another process some seconds later. A tag is looked
-    for in what analytics have recorded.
+    A page holds fewer keys than `limit`, even none, where filters that many keys pass each leave few in all:
+    then `hasMore` is true, and `cursor` goes on from where the search had come to. So no page takes long, however
+    many keys there are. Uses are known a second later at the latest; those of another process some seconds later.
+    A tag is looked for in what analytics have recorded.
     """
     found, cursor = await call.platform.key_lists.page(
         call.who, body.record(), cursor=body.cursor, limit=body.limit
