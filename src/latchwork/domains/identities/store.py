@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
 
 from latchwork.domains.credits import Balance
 from latchwork.domains.credits import store as credits_store
@@ -16,11 +16,18 @@ from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rules_of
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.sql import search as searching
+from latchwork.kernel.sql.statements import among, unindexed
 
 _ROWS = 8_000  # that the first step of a search through a workspace looks at, in about 2 ms
 _CANDIDATES = 1_000  # that the first step through trigrams looks at
 _WORD = re.compile(r"\w{3}")  # PostgreSQL's trigrams are those of words
 _LAST = 2**62  # more rows than there are
+_AMONG = (
+    select(identities)
+    .where(unindexed(identities.c.workspace_id) == bindparam("workspace_id"))
+    .where(identities.c.deleted_at_ms.is_(None))
+    .where(among(identities.c.id))
+)
 
 
 def add(connection: Connection, identity: Identity, now_ms: int) -> None:
@@ -99,13 +106,21 @@ def by_ids(connection: Connection, workspace_id: str, ids: Iterable[str]) -> dic
     wanted = list(set(ids))
     if not wanted:
         return {}
-    rows: Any = connection.execute(
-        select(identities)
-        .where(identities.c.workspace_id == workspace_id)
-        .where(identities.c.id.in_(wanted))
-        .where(identities.c.deleted_at_ms.is_(None))
-    ).all()
     limits, credits = rules_of(connection, wanted), credits_store.find(connection, wanted)
+    return with_belongings(connection, workspace_id, wanted, limits, credits)
+
+
+def with_belongings(
+    connection: Connection,
+    workspace_id: str,
+    ids: Sequence[str],
+    limits: Mapping[str, Sequence[LimitRule]],
+    credits: Mapping[str, Balance],
+) -> dict[str, Identity]:
+    """The live identities among `ids`, with what of these limits and stored credits is theirs."""
+    if not ids:
+        return {}
+    rows = connection.execute(_AMONG, {"workspace_id": workspace_id, "among": ids})
     return {row.id: _of(row, limits, credits) for row in rows}
 
 
