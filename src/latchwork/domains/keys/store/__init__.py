@@ -1,9 +1,10 @@
 """The queries of keys, and of the APIs they are in."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, literal, select, union_all, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, literal, select, union_all, update
 
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.directory import store as directory_store
@@ -47,8 +48,8 @@ from latchwork.kernel.sql.statements import OF, among, unindexed, updating
 
 _AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
 
-_BEFORE_API = (keys.c.id, keys.c.workspace_id, keys.c.for_workspace_id, keys.c.keyspace_id)
-_AFTER_API = (
+_BEFORE_API: tuple[Any, ...] = (keys.c.id, keys.c.workspace_id, keys.c.for_workspace_id, keys.c.keyspace_id)
+_AFTER_API: tuple[Any, ...] = (
     keys.c.lineage_id,
     keys.c.digest,
     keys.c.start,
@@ -64,8 +65,9 @@ _AFTER_API = (
     keys.c.byte_length,
 )
 """The columns of a `Key`, in the order of its fields: taken by name, reading a row takes thrice as long."""
+_ADDRESSES = [field.name for field in fields(Key)].index("ip_whitelist")
 
-_LIVE_KEYS = (
+_LIVE_KEYS: Select[Any] = (
     select(*_BEFORE_API, apis.c.id, *_AFTER_API)
     .join(apis, apis.c.keyspace_id == keys.c.keyspace_id)
     .where(unindexed(keys.c.workspace_id) == bindparam("workspace_id"))
@@ -265,7 +267,9 @@ def purge_keys(connection: Connection, key_ids: Sequence[str]) -> None:
 def some_keys(connection: Connection, api: Api, up_to_id: str, limit: int, *, deleted: bool) -> list[Key]:
     """Up to `limit` keys of an API with ids up to `up_to_id`, live ones or deleted ones."""
     is_deleted = keys.c.deleted_at_ms.is_not(None) if deleted else keys.c.deleted_at_ms.is_(None)
-    question = select(*_BEFORE_API, literal(api.id), *_AFTER_API).where(keys.c.keyspace_id == api.keyspace_id)
+    question: Select[Any] = select(*_BEFORE_API, literal(api.id), *_AFTER_API).where(
+        keys.c.keyspace_id == api.keyspace_id
+    )
     question = question.where(keys.c.id <= up_to_id).where(is_deleted).order_by(keys.c.id).limit(limit)
     return [_key(row) for row in connection.execute(question)]
 
@@ -368,6 +372,7 @@ def views(connection: Connection, found: Sequence[Key]) -> list[KeyView]:
     ]
 
 
-def _key(row: Row[Any]) -> Key:
-    *before, addresses, created_ms, updated_ms, pending_migration_id, byte_length = row
-    return Key(*before, tuple(addresses), created_ms, updated_ms, pending_migration_id, byte_length)
+def _key(row: Sequence[Any]) -> Key:
+    values = list(row)
+    values[_ADDRESSES] = tuple(values[_ADDRESSES])
+    return Key(*values)
