@@ -40,7 +40,7 @@ def main(asked: list[str]) -> int:
 
 def _chosen(asked: list[str]) -> list[ModuleType]:
     names = [
-        m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name[0] == "s" and m.name[1].isdigit()
+        m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name[0] in "rs" and m.name[1].isdigit()
     ]
     unknown = [a for a in asked if not any(name.startswith(a) for name in names)]
     if unknown:

@@ -90,6 +90,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
         FAMILIES,
         platform.services,
         authenticate=admission.authenticate,
+        recognise=admission.recognise,
         meter=admission.meter,
         account=platform.attempts.note,
         clock=platform.clock,
@@ -166,6 +167,7 @@ class Admission:
 
     def __init__(self, services: Services) -> None:
         self._callers = services.callers
+        self._clock = services.clock
 
     async def authenticate(self, token: bytes, facts: RequestFacts) -> Principal:
         """Who holds this root key; raises the fault that says what is wrong with it, or `RefusedCaller`."""
@@ -175,6 +177,11 @@ class Admission:
             assert fault.caller is not None
             raise RefusedCaller(_asking(fault.caller, facts), fault) from fault
         return _asking(caller, facts)
+
+    def recognise(self, token: bytes) -> str | None:
+        """The workspace for which a root key acts, if memory alone knows."""
+        caller = self._callers.known(token, self._clock.now_ms())
+        return None if caller is None else caller.workspace_id
 
     async def meter(self, who: Principal) -> Allowance | None:
         """Count the call against the workspace's quota."""

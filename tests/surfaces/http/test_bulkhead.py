@@ -117,3 +117,21 @@ def test_a_ceiling_counts_who_is_inside() -> None:
         with pytest.raises(Overloaded), ceiling:
             pass
     assert not ceiling.is_reached
+
+
+@pytest.mark.parametrize(("places", "queue"), [(1, 0), (1, 2), (4, 3), (2, 5)])
+async def test_who_is_turned_away_is_known_beforehand(places: int, queue: int) -> None:
+    bulkhead = Bulkhead(places, queue)
+    crowd = Crowd(bulkhead)
+    names = [f"{workspace}{number}" for number in range(6) for workspace in "aab"] + ["c0", "c1"]
+    names = [f"{name}{place}" for place, name in enumerate(names)]
+    told = []
+    for name in names:
+        told.append(bulkhead.turns_away(name[0]))
+        await crowd.come(name)
+        assert (name in crowd.refused) == told[-1]
+    assert {*told} == {True, False}
+    for name in names:
+        await crowd.leave(name)
+    assert sorted(crowd.served + crowd.refused) == sorted(names)
+    assert not bulkhead.turns_away("a") or queue == 0

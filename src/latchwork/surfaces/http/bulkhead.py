@@ -82,6 +82,18 @@ class Bulkhead:
         finally:
             self._leave(workspace_id)
 
+    def turns_away(self, workspace_id: str) -> bool:
+        """Whether a request of that workspace would find neither a place nor room in the queue."""
+        if self._length < self._room:
+            return False
+        if self._free and self._may_hold(workspace_id) and workspace_id not in self._waiting:
+            return False
+        return len(self._waiting.get(workspace_id, ())) + 1 >= len(self._waiting.get(self._longest(), ()))
+
+    def _longest(self) -> str:
+        """The workspace that waits with the most; empty where none does."""
+        return max(self._waiting, key=lambda each: len(self._waiting[each]), default="")
+
     def _may_hold(self, workspace_id: str) -> bool:
         return self._held.get(workspace_id, 0) < self._share
 
@@ -116,10 +128,9 @@ class Bulkhead:
     def _make_room(self, workspace_id: str) -> None:
         if self._length < self._room:
             return
-        longest = max(self._waiting, key=lambda each: len(self._waiting[each]), default=workspace_id)
-        own = len(self._waiting.get(workspace_id, ()))
-        if own + 1 >= len(self._waiting.get(longest, ())):
+        if self.turns_away(workspace_id):
             raise Overloaded
+        longest = self._longest()
         last = self._waiting[longest][-1]
         self._forget(longest, last)
         last.set_exception(Overloaded())

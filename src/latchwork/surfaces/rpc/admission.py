@@ -49,6 +49,15 @@ Authenticate = Callable[[bytes, RequestFacts], Awaitable[Principal]]
 """Finds who holds a root key; raises the fault of a key that is unknown, `RefusedCaller` for one that is known but
 disabled or expired."""
 
+Recognise = Callable[[bytes], str | None]
+"""The workspace of a root key by the `token_digest` of a request, if memory alone knows it."""
+
+
+def unrecognised(token: bytes) -> str | None:
+    """Memory knows nobody."""
+    return None
+
+
 Meter = Callable[[Principal], Awaitable[Allowance | None]]
 """Counts one request against the workspace's limit; `None` when it has none. A request over the limit is
 an `Allowance` that does not admit it; an exception means that nothing could be counted, and lets it in."""

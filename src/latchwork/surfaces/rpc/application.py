@@ -18,7 +18,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
-from latchwork.surfaces.http.bulkhead import Bulkhead, Ceiling
+from latchwork.surfaces.http.bulkhead import Bulkhead, Ceiling, Overloaded
 from latchwork.surfaces.http.client_ip import Networks, client_ip
 from latchwork.surfaces.http.docs import DocsGate
 from latchwork.surfaces.http.faults import (
@@ -29,12 +29,20 @@ from latchwork.surfaces.http.faults import (
     UnknownRoute,
     WrongMethod,
 )
-from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, request_id_of
+from latchwork.surfaces.http.hot import JSON, Answer, HotHandler, request_id_of, token_digest
 from latchwork.surfaces.http.requests import Headers, RequestFacts, read_body
 from latchwork.surfaces.http.security import SECURITY_HEADERS
 from latchwork.surfaces.rpc import envelope
 from latchwork.surfaces.rpc.accounting import Account, attempt_of, unaccounted
-from latchwork.surfaces.rpc.admission import Authenticate, Meter, RefusedCaller, bearer_token, unmetered
+from latchwork.surfaces.rpc.admission import (
+    Authenticate,
+    Meter,
+    Recognise,
+    RefusedCaller,
+    bearer_token,
+    unmetered,
+    unrecognised,
+)
 from latchwork.surfaces.rpc.bodies import BodyReader
 from latchwork.surfaces.rpc.faults import MissingAuthorization
 from latchwork.surfaces.rpc.openapi import document
@@ -98,6 +106,7 @@ class RpcApplication(Generic[P]):
         *,
         authenticate: Authenticate,
         clock: Clock,
+        recognise: Recognise = unrecognised,
         meter: Meter = unmetered,
         record: Record = unrecorded,
         account: Account = unaccounted,
@@ -112,6 +121,7 @@ class RpcApplication(Generic[P]):
         self._families = tuple(families)
         self._platform = platform
         self._authenticate = authenticate
+        self._recognise = recognise
         self._clock = clock
         self._meter = meter
         self._record = record
@@ -208,6 +218,8 @@ class RpcApplication(Generic[P]):
 
     async def _served(self, turn: _Turn[P], route: _Route[P]) -> Answer:
         facts, procedure = turn.facts, route.procedure
+        if procedure.urgency == "queued":
+            self._turn_away(facts)
         if turn.query and route.query is None:
             refuse_secrets(turn.query, facts.path)
         body = await read_body(turn.receive, facts.headers, procedure.body_bytes)
@@ -223,6 +235,12 @@ class RpcApplication(Generic[P]):
         workspace_id = "" if turn.who is None else turn.who.workspace_id
         async with self._administration.place(workspace_id):
             return await self._performed(turn, procedure, arguments, known)
+
+    def _turn_away(self, facts: RequestFacts) -> None:
+        """Refuse what would be refused in the end, before it costs anything; raises `Overloaded`."""
+        workspace_id = self._recognise(token_digest(facts.headers.get(b"authorization") or b""))
+        if workspace_id is not None and self._administration.turns_away(workspace_id):
+            raise Overloaded
 
     async def _performed(
         self,
