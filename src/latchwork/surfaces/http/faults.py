@@ -25,6 +25,16 @@ class BodyTooLarge(Fault):
         return cls(f"The request body is larger than {limit_bytes} bytes, the most that is read here.")
 
 
+class UnsupportedEncoding(Fault):
+    """The body is compressed, or otherwise encoded: the header `Content-Encoding` says more than `identity`."""
+
+    code = "user/bad_request/unsupported_media_type"
+    status = 415
+    title = "Unsupported Media Type"
+    default_detail = "Compressed bodies are not read here. Send the body without Content-Encoding."
+    remedy = "Send the body as it is, without the header `Content-Encoding`."
+
+
 class RequestTimeout(Fault):
     """The request was not finished in time; nobody knows whether its work was."""
 
@@ -84,6 +94,8 @@ def headers_of(fault: Fault) -> tuple[tuple[bytes, bytes], ...]:
         headers.append((b"retry-after", b"%d" % retry_after_s))
     if isinstance(fault, WrongMethod):
         headers.append((b"allow", ", ".join(fault.allowed).encode()))
+    if isinstance(fault, UnsupportedEncoding):
+        headers.append((b"accept-encoding", b"identity"))
     if fault.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(fault, BodyTooLarge | RequestTimeout):

@@ -15,7 +15,13 @@ from latchwork.kernel.faults import (
 )
 from latchwork.kernel.principal import lacking
 from latchwork.surfaces.http.bulkhead import Overloaded
-from latchwork.surfaces.http.faults import ERROR_PAGES, BodyTooLarge, RequestTimeout, Unexpected
+from latchwork.surfaces.http.faults import (
+    ERROR_PAGES,
+    BodyTooLarge,
+    RequestTimeout,
+    Unexpected,
+    UnsupportedEncoding,
+)
 from latchwork.surfaces.rpc.admission import Allowance
 from latchwork.surfaces.rpc.components import ENVELOPE, HEADERS, REQUEST_ID
 from latchwork.surfaces.rpc.envelope import STATUSES_WITH_ERRORS
@@ -81,6 +87,8 @@ Each procedure is one address; requests and answers are JSON. A success carries 
 failure `meta` and `error`. The outcome of a verification is data, never an error: a key that may not
 pass is a 200 that says so. Every procedure needs a root key in the `Authorization` header, but those that
 are open and those that name another security scheme.
+
+Where a body has two members of the same name, or a query a parameter twice that is no list, the last one counts.
 """
 
 _ROOT_KEY: Schema = {
@@ -210,7 +218,7 @@ def faults_of(procedure: Procedure[Any], admission_faults: FaultTypes = ()) -> l
     """Every fault that a procedure may answer with, in the order of their statuses."""
     found = [*_EVERYWHERE, *procedure.faults]
     if procedure.body is not None:
-        found.append(BodyTooLarge)
+        found += [BodyTooLarge, UnsupportedEncoding]
     if procedure.credential is not None:
         found += [*procedure.credential.faults, TooManyRequests]
     elif not procedure.open:
@@ -237,7 +245,7 @@ def _failure(procedure: Procedure[Any], status: int, faults: list[type[Fault]]) 
     }
     content = {"schema": schema, "examples": {_example_name(f): {"value": _example(f)} for f in faults}}
     retry = ("Retry-After",) if status == 429 else ()
-    limits = () if status in (400, 401, 413) else _limit_headers(procedure)
+    limits = () if status in (400, 401, 413, 415) else _limit_headers(procedure)
     return {
         "description": "; ".join(dict.fromkeys(f"{fault.title}: `{fault.code}`" for fault in faults)),
         "headers": _headers("X-Request-ID", *retry, *limits),

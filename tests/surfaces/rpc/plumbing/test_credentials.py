@@ -44,7 +44,7 @@ async def test_the_document_has_the_scheme_and_what_may_be_answered(world: World
     operation = document["paths"]["/v2/things.show"]["post"]
     assert operation["security"] == [{"badge": []}]
     assert set(document["components"]["securitySchemes"]) == {"rootKey", "badge"}
-    assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "429", "500", "503"}
+    assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "429", "500", "503"}
     assert "badge_missing" in operation["responses"]["400"]["content"]["application/json"]["examples"]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     answer = (await _show(world, **{"x-badge": "7"})).json()

@@ -93,9 +93,18 @@ async def test_a_compressed_body_is_refused_before_it_is_read(world: World, enco
     answer = await world.post("make", b"\x1f\x8b", headers={"content-encoding": encoding})
     error = answer.json()["error"]
 
-    assert (answer.status_code, error["errors"]) == (400, [])
-    assert error["type"].endswith("/unkey/application/invalid_input")
+    assert (answer.status_code, error["status"], error["title"]) == (415, 415, "Unsupported Media Type")
+    assert error["type"].endswith("/user/bad_request/unsupported_media_type")
     assert "Content-Encoding" in error["detail"]
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "errors" not in error
+
+
+@pytest.mark.parametrize("encodings", [("gzip", "identity"), ("identity", "gzip")])
+async def test_no_encoding_hides_behind_another_header(world: World, encodings: tuple[str, str]) -> None:
+    headers = [("authorization", "Bearer root_secret"), *(("content-encoding", each) for each in encodings)]
+    answer = await world.client.post("/v2/things.make", content=b'{"name":"lamp"}', headers=headers)
+    assert answer.status_code == 415
 
 
 async def test_identity_is_no_compression(world: World) -> None:

@@ -66,12 +66,12 @@ async def test_an_operation_tells_what_it_is_and_needs(document: Document) -> No
 async def test_an_open_operation_needs_no_key(document: Document) -> None:
     look = _operation(document, "open")
     assert look["security"] == []
-    assert set(look["responses"]) == {"200", "400", "408", "413", "500", "503"}
+    assert set(look["responses"]) == {"200", "400", "408", "413", "415", "500", "503"}
     assert "RateLimit-Limit" not in look["responses"]["200"]["headers"]
 
 
 async def test_every_status_that_may_be_answered_is_there(document: Document) -> None:
-    expected = {"200", "400", "401", "403", "408", "409", "413", "429", "500", "503"}
+    expected = {"200", "400", "401", "403", "408", "409", "413", "415", "429", "500", "503"}
     assert set(_operation(document, "make")["responses"]) == expected
     assert "404" in _operation(document, "rename")["responses"]
     assert "202" in _operation(document, "status")["responses"]
