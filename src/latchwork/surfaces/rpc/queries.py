@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl
 from latchwork.surfaces.rpc.bodies import BodyReader
 from latchwork.surfaces.rpc.faults import InvalidRequest, Violation
 from latchwork.surfaces.rpc.schemas import Schema, schema_of
+from latchwork.surfaces.rpc.trees import find_garbled, find_nul, is_garbled
+from latchwork.surfaces.rpc.violations import violation_of
 
 B = TypeVar("B")
 
@@ -34,23 +36,26 @@ class QueryReader(Generic[B]):
                 loose.setdefault(name, []).append(_value(text, schema.get("items", {})))
             else:
                 loose[name] = _value(text, schema)
+        finding = find_nul(loose) or find_garbled(loose)
+        if finding is not None:
+            raise self._reader.refusal(violation_of(finding))
         return self._reader.convert(loose)
 
     def _pairs(self, query: bytes) -> list[tuple[str, str]]:
         try:
+            # What is not UTF-8 is kept as halves of surrogate pairs, so that its parameter can be named.
             pairs = parse_qsl(
-                query.decode("ascii"),
+                query.decode("ascii", "surrogateescape"),
                 keep_blank_values=True,
-                errors="strict",
+                errors="surrogateescape",
                 max_num_fields=_MOST_PARAMETERS,
             )
         except ValueError:
-            fix = f"Send at most {_MOST_PARAMETERS} parameters, percent-encoded as UTF-8."
+            fix = f"Send at most {_MOST_PARAMETERS} parameters."
             raise self._reader.refusal(Violation("/", "the query string cannot be read", fix)) from None
-        for name, text in pairs:
-            if "\0" in name or "\0" in text:
-                fix = "Remove the NUL character."
-                raise self._reader.refusal(Violation("/", "NUL characters are not allowed", fix))
+        if any("\0" in name or is_garbled(name) for name, _ in pairs):
+            fix = "Send names of parameters as the API reference has them."
+            raise self._reader.refusal(Violation("/", "the name of a parameter is not valid text", fix))
         return pairs
 
 

@@ -47,6 +47,19 @@ def find_nul(tree: Any) -> Finding | None:
     return None
 
 
+def find_garbled(tree: Any) -> Finding | None:
+    """The first text that was not UTF-8 when it came."""
+    for path, node in nodes(tree):
+        if isinstance(node, str) and is_garbled(node):
+            return Finding(path, "not valid UTF-8", "percent-encoded as UTF-8")
+    return None
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text holds halves of surrogate pairs, as bytes do that could not be decoded."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def find_excess(tree: Any) -> Finding | None:
     """Whether a tree is too deep or too large, or the first integer in it that clients cannot hold."""
     level, count = [tree], 0

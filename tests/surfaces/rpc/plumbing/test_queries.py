@@ -56,8 +56,15 @@ async def test_of_a_parameter_that_is_no_list_the_last_wins(world: World) -> Non
         ("thingId=abc&year=1", "/properties/year/items/minimum", "minimum: got 1, want 1900"),
         ("thingId=abc&tag=1&tag=2&tag=3&tag=4", "/properties/tag/maxItems", "maxItems: got 4, want 3"),
         ("thingId=abc&other=1", "/additionalProperties", "additional properties 'other' not allowed"),
-        ("thingId=a%00bc", "/", "NUL characters are not allowed"),
-        ("thingId=%FF%FE%FD", "/", "the query string cannot be read"),
+        ("thingId=a%00bc", "/properties/thingId", "NUL characters are not allowed"),
+        ("thingId=abc&limit=1%00", "/properties/limit", "NUL characters are not allowed"),
+        ("thingId=abc&tag=a&tag=%00", "/properties/tag/items", "NUL characters are not allowed"),
+        ("thingId=abc&other=%00", "/properties/other", "NUL characters are not allowed"),
+        ("thingId=%FF%FE%FD", "/properties/thingId", "not valid UTF-8"),
+        ("thingId=abc%ED%A0%80", "/properties/thingId", "not valid UTF-8"),
+        ("thingId=abc&year=2%C3", "/properties/year/items", "not valid UTF-8"),
+        ("thingId=abc&a%00b=1", "/", "the name of a parameter is not valid text"),
+        ("thingId=abc&%FF=1", "/", "the name of a parameter is not valid text"),
         ("&".join(["tag=a"] * 600), "/", "the query string cannot be read"),
     ],
 )
@@ -86,6 +93,7 @@ async def test_a_raw_byte_in_the_address_is_a_400(world: World) -> None:
     raw = {"headers": [(b"authorization", b"Bearer root_secret")], "query_string": b"thingId=\xff"}
     await world.app(head | raw, receive, send)
     assert sent[0]["status"] == 400
+    assert b"/properties/thingId" in sent[1]["body"]  # type: ignore[operator]
 
 
 async def test_the_body_of_a_get_is_not_looked_at(world: World) -> None:
