@@ -1,9 +1,15 @@
-"""Bad input, generated from the OpenAPI document: every member of every body, wrong in every way its schema tells."""
+"""Bad input, generated from the OpenAPI document.
+
+Every member of every body and every parameter of every query is wrong in every way its schema tells, and holds what
+JSON or UTF-8 does not have.
+"""
 
 import copy
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 Schema = dict[str, Any]
 Place = tuple[str | int, ...]
@@ -17,6 +23,23 @@ _SAMPLES: dict[str, Any] = {
     "object": {},
 }
 _LONGEST = 20_000  # characters or members that are really sent
+_MILLION = 1_000_000
+_MARK = "a place that is written over"
+_NO_VALUES = {
+    "not a number": "NaN",
+    "infinite": "-Infinity",
+    "beyond all floats": "1e309",
+    "half of a surrogate pair": r'"\udfff\ud800"',
+    "a string that does not end": '"',
+    "more digits than anybody counts": "9" * 50_000,
+}
+"""What stands for no value, as it is written in a body."""
+_TEXTS = {
+    "with a NUL character": "a%00b",
+    "of broken UTF-8": "%C3%28",
+    "of half a surrogate pair": "%ED%A0%80",
+}
+"""What is no text, as it is written in a query."""
 
 
 class Bad(NamedTuple):
@@ -41,6 +64,40 @@ class Wrongs:
     def of(self, schema: Schema, right: Any) -> Iterator[Bad]:
         """Every way to be wrong that the schema of the body tells."""
         yield from self._within(self._resolved(schema), right, right, ())
+
+    def no_values(self, schema: Schema, right: Any) -> Iterator[Bad]:
+        """Bodies as they are sent, each of whose members is in its turn something that JSON does not have."""
+        for place, whole in self._places(schema, right).items():
+            before, after = json.dumps(_with(whole, place, _MARK)).split(json.dumps(_MARK))
+            for why, token in _NO_VALUES.items():
+                yield Bad(place, why, f"{before}{token}{after}".encode())
+
+    def no_texts(self, schema: Schema, right: Any, *, allows_nul: bool = False) -> Iterator[Bad]:
+        """Bodies each of whose members is in its turn a text with NUL, or one of a million characters."""
+        for place, whole in self._places(schema, right).items():
+            if not allows_nul:
+                yield Bad(place, "a NUL character", _with(whole, place, "abc\0def"))
+            if place[-1] != _FREE:
+                yield Bad(place, "a million characters", _with(whole, place, "x" * _MILLION))
+
+    def _places(self, schema: Schema, right: Any) -> dict[Place, Any]:
+        """Each member that there may be, with a body in which it has a place."""
+        return {
+            bad.place: bad.body for bad in self.of(schema, right) if bad.why not in ("missing", "unknown")
+        }
+
+    def of_query(self, parameters: list[dict[str, Any]], right: dict[str, Any]) -> Iterator[Bad]:
+        """Every way for a query to be wrong; its bodies are query strings."""
+        yield Bad(("unheardOf",), "unknown", urlencode(right | {"unheardOf": 1}, doseq=True))
+        for parameter in parameters:
+            name, schema = parameter["name"], self._resolved(parameter["schema"])
+            others = urlencode({key: value for key, value in right.items() if key != name}, doseq=True)
+            if parameter["required"]:
+                yield Bad((name,), "missing", others)
+            for why, text in _texts(self._resolved(schema.get("items", schema))):
+                yield Bad((name,), why, f"{others}&{name}={text}")
+            if "maxItems" in schema:
+                yield Bad((name,), "too many", f"{others}{f'&{name}=x' * (schema['maxItems'] + 1)}")
 
     def _resolved(self, schema: Schema) -> Schema:
         while "$ref" in schema:
@@ -72,6 +129,8 @@ class Wrongs:
         for why, wrong in _values(choices):
             yield Bad(place, why, _with(whole, place, wrong))
         for choice in choices:
+            if "object" in _types(choice) and "properties" not in choice:
+                yield Bad((*place, _FREE), "beyond 2^53", _with(whole, (*place, _FREE), 2**63))
             if _types(choice) & {"object", "array"} and value is not None:
                 yield from self._within(choice, _with(whole, place, value), value, place)
 
@@ -94,6 +153,7 @@ class Wrongs:
 
 
 _ABSENT = object()
+_FREE = "free"  # a member of an object that may have any
 
 
 def _types(schema: Schema) -> set[str]:
@@ -114,6 +174,7 @@ def _values(choices: list[Schema]) -> Iterator[tuple[str, Any]]:
             yield f"of type {kind}", sample
     if "integer" in kinds:
         yield "beyond all numbers", 10**40
+        yield "beyond 2^63", 2**63
     one = [choice for choice in choices if _types(choice) != {"null"}]
     if len(one) == 1:
         yield from _bounds(one[0])
@@ -132,6 +193,21 @@ def _bounds(schema: Schema) -> Iterator[tuple[str, Any]]:
         yield "of other characters", "§ §"
     if schema.get("minItems"):
         yield "too few", []
+
+
+def _texts(schema: Schema) -> Iterator[tuple[str, str]]:
+    """Texts, percent-encoded, that a parameter does not allow."""
+    yield from _TEXTS.items()
+    kinds = _types(schema)
+    if "integer" in kinds:
+        for text in ("five", "", "1.5", "1e309", "NaN", "-0x1", "9" * 5_000, str(2**63), "٣"):
+            yield f"the number {text[:9]}", quote(text)
+    if "boolean" in kinds:
+        yield "neither true nor false", "yes"
+    if "enum" in schema:
+        yield "none of those there are", "nonsense"
+    for why, value in _bounds(schema):
+        yield why, quote(str(value))
 
 
 def _with(whole: Any, place: Place, value: Any) -> Any:

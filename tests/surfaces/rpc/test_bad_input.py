@@ -1,15 +1,20 @@
-"""Whatever is wrong with a body is answered by 400 and named, and nothing is done."""
+"""Whatever is wrong with a request is answered by 400 and named, and nothing is done."""
 
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Connection, select
 
+from latchwork.compose.surfaces import FAMILIES as SERVED
 from latchwork.kernel.sql.schema import metadata
 from tests.surfaces.rpc.bad_input import Bad, Wrongs
-from tests.surfaces.rpc.conftest import Client, House
-from tests.surfaces.rpc.test_authorisation import OPERATIONS, world_of
+from tests.surfaces.rpc.conftest import House
+from tests.surfaces.rpc.test_authorisation import OPERATIONS, World, world_of
+from tests.surfaces.rpc.test_callers import SESSIONS, token_of
 
 pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 
@@ -28,10 +33,106 @@ JUNK = (
     b'{"\\u0000":1}',
 )
 """Bodies that are no object, or not even JSON."""
-
-
+OTHER_TYPES = {
+    "application/x-www-form-urlencoded": b"keyId=key_1234567890&limit=1",
+    "multipart/form-data; boundary=x": b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+    "multipart/form-data": b"--\r\n\r\n",
+    "text/plain": b"keyId: key_1234567890",
+    "application/xml": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
+    "application/json; charset=utf-16": '{"limit":1}'.encode("utf-16"),
+    "application/msgpack": b"\x81\xa5limit\x01",
+    "application/x-python-pickle": b"\x80\x04}\x94.",
+}
+"""Bodies that are right under their type, which is not JSON."""
+NULS_ALLOWED = {p.path.removeprefix("/v2/") for family in SERVED for p in family.procedures if p.allows_nul}
+ADDRESSED: dict[str, Callable[[World], Any]] = {"DELETE keys.deleteKey": lambda w: {"keyId": w["key"]}}
+"""What may be asked in the address besides what is asked with GET."""
 UPKEEP = frozenset({"outbox", "credit_journal", "credit_balances", "key_uses"})
 """What the platform delivers, folds and saves in its own time, whether or not it is asked anything."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One operation, with all that is right to send to it."""
+
+    http: httpx.AsyncClient
+    method: str
+    name: str
+    right: Any
+    told: dict[str, Any]
+    token: str | None
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """Of its body, if it has one."""
+        if "requestBody" not in self.told:
+            return None
+        schema: dict[str, Any] = self.told["requestBody"]["content"]["application/json"]["schema"]
+        return schema
+
+    async def send(
+        self, *, query: str = "", media_type: str = "application/json", **what: Any
+    ) -> httpx.Response:
+        """Ask with something else."""
+        headers = {"content-type": media_type}
+        if self.token is not None:
+            headers["authorization"] = f"Bearer {self.token}"
+        return await self.http.request(self.method, f"/v2/{self.name}?{query}", headers=headers, **what)
+
+
+@dataclass
+class Trial:
+    """What was tried of a family, and what was not refused as it should be."""
+
+    asked: list[Asked]
+    wrongs: Wrongs
+    tried: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    async def wrong(self, asked: Asked, bad: Bad, *, named: bool = True, **sent: Any) -> None:
+        """Send something wrong, which the answer has to name."""
+        self.tried += 1
+        answer = await asked.send(**sent)
+        if not (_is_named(answer, bad) if named else _is_refused(answer)):
+            place = "/".join(map(str, bad.place))
+            self.failures.append(f"{asked.name} {place} {bad.why}: {answer.status_code} {answer.text[:300]}")
+
+    async def junk(self, asked: Asked, content: bytes, **sent: Any) -> None:
+        """Send what is no body at all."""
+        await self.wrong(asked, Bad((), repr(content[:20]), content), named=False, content=content, **sent)
+
+
+@asynccontextmanager
+async def trial_of(house: House, family: str) -> AsyncIterator[Trial]:
+    """A trial of the operations of a family, at whose end nothing may have been done."""
+    acme = await house.tenant("acme")
+    world = await world_of(acme, "acme")
+    token = await token_of(house, acme, world)
+    await house.platform.runner.settled()
+    document = (await house.http.get("/v2/openapi.json")).json()
+    before = await house.platform.db.read(_everything)
+    had = await acme.data("keys.getKey", {"keyId": world["key"]})
+    asked = [
+        Asked(house.http, method, name, right, document["paths"][f"/v2/{name}"][method.lower()], key)
+        for method, name, right, key in _operations(world, acme.key, token)
+        if name.partition(".")[0] == family
+    ]
+    trial = Trial(asked, Wrongs(document))
+    yield trial
+    assert not trial.failures, "\n".join(trial.failures)
+    assert await house.platform.db.read(_everything) == before
+    assert (await acme.data("keys.getKey", {"keyId": world["key"]}))["credits"] == had["credits"]
+
+
+def _operations(world: World, key: str, token: str) -> Iterable[tuple[str, str, Any, str | None]]:
+    for name, operation in OPERATIONS.items():
+        yield operation.method, name.removeprefix("GET "), operation.body(world), key
+    for name, body in ADDRESSED.items():
+        method, _, name = name.partition(" ")
+        yield method, name, body(world), key
+    for name, body in SESSIONS.items():
+        yield "POST", name, body(world), token
+    yield "POST", "portal.exchangeCode", {"code": "pst_3kTnYe2aFxQv7p1M5jZ8cR4k"}, None
 
 
 def _everything(connection: Connection) -> dict[str, list[Any]]:
@@ -42,51 +143,72 @@ def _everything(connection: Connection) -> dict[str, list[Any]]:
     }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-async def test_whatever_is_wrong_is_named_and_nothing_is_done(house: House, family: str) -> None:
-    acme = await house.tenant("acme")
-    world = await world_of(acme, "acme")
-    await house.platform.runner.settled()
-    document = (await house.http.get("/v2/openapi.json")).json()
-    wrongs = Wrongs(document)
-    before = await house.platform.db.read(_everything)
-    had = await acme.data("keys.getKey", {"keyId": world["key"]})
-    tried, failures = 0, []
-    for name, operation in OPERATIONS.items():
-        if operation.method == "GET" or name.partition(".")[0] != family:
-            continue
-        told = document["paths"][f"/v2/{name}"][operation.method.lower()]
-        if "requestBody" not in told:
-            continue
-        schema = told["requestBody"]["content"]["application/json"]["schema"]
-        for bad in wrongs.of(schema, operation.body(world)):
-            tried += 1
-            answer = await _sent(acme, operation.method, name, json=bad.body)
-            if not _is_named(answer, bad):
-                failures.append(f"{name} {'/'.join(map(str, bad.place))} {bad.why}: {answer.text[:300]}")
-        for junk in JUNK:
-            tried += 1
-            answer = await _sent(acme, operation.method, name, content=junk)
-            if answer.status_code != 400 or not answer.json()["error"]["errors"]:
-                failures.append(f"{name} {junk[:20]!r}: {answer.status_code} {answer.text[:300]}")
-    assert not failures, "\n".join(failures)
-    assert tried > len(JUNK), "each operation has members of its own"
-    assert await house.platform.db.read(_everything) == before
-    assert (await acme.data("keys.getKey", {"keyId": world["key"]}))["credits"] == had["credits"]
-
-
-async def _sent(client: Client, method: str, name: str, **what: Any) -> httpx.Response:
-    headers = {"authorization": f"Bearer {client.key}", "content-type": "application/json"}
-    return await client.http.request(method, f"/v2/{name}", headers=headers, **what)
+def _is_refused(answer: httpx.Response) -> bool:
+    return answer.status_code == 400 and bool(answer.json()["error"].get("errors"))
 
 
 def _is_named(answer: httpx.Response, bad: Bad) -> bool:
-    if answer.status_code != 400:
-        return False
-    errors = answer.json()["error"].get("errors", [])
-    return any(
-        bad.named in error["location"].split("/") or f"'{bad.named}'" in error["message"] for error in errors
+    return _is_refused(answer) and any(
+        bad.named in error["location"].split("/") or f"'{bad.named}'" in error["message"]
+        for error in answer.json()["error"]["errors"]
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_whatever_is_wrong_is_named_and_nothing_is_done(house: House, family: str) -> None:
+    async with trial_of(house, family) as trial:
+        for asked in trial.asked:
+            if asked.schema is None:
+                continue
+            for bad in trial.wrongs.of(asked.schema, asked.right):
+                await trial.wrong(asked, bad, json=bad.body)
+            for junk in JUNK:
+                await trial.junk(asked, junk)
+    assert trial.tried > len(JUNK), "each operation has members of its own"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_no_member_holds_what_is_no_value_or_no_text(house: House, family: str) -> None:
+    async with trial_of(house, family) as trial:
+        for asked in trial.asked:
+            if asked.schema is None:
+                continue
+            for bad in trial.wrongs.no_values(asked.schema, asked.right):
+                await trial.wrong(asked, bad, named=False, content=bad.body)
+            nul = asked.name in NULS_ALLOWED
+            for bad in trial.wrongs.no_texts(asked.schema, asked.right, allows_nul=nul):
+                await trial.wrong(asked, bad, json=bad.body)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_a_body_of_another_type_is_no_body(house: House, family: str) -> None:
+    async with trial_of(house, family) as trial:
+        for asked in trial.asked:
+            if asked.schema is None:
+                continue
+            for media_type, content in OTHER_TYPES.items():
+                await trial.junk(asked, content, media_type=media_type)
+
+
+@pytest.mark.parametrize("family", ["analytics", "keys"])
+async def test_whatever_is_wrong_with_a_query_is_named(house: House, family: str) -> None:
+    async with trial_of(house, family) as trial:
+        for asked in trial.asked:
+            if "parameters" not in asked.told:
+                continue
+            for bad in trial.wrongs.of_query(asked.told["parameters"], asked.right):
+                await trial.wrong(asked, bad, query=bad.body)
+    assert trial.tried > 50
+
+
+def test_every_query_of_the_document_is_tried(house: House) -> None:
+    asked = {p.path for family in SERVED for p in family.procedures if {"GET", "DELETE"} & set(p.methods)}
+    assert asked == {
+        "/v2/liveness",
+        "/v2/keys.getVerifications",
+        "/v2/analytics.getVerifications",
+        "/v2/keys.deleteKey",
+    }
 
 
 def test_an_answer_that_names_something_else_is_found_out(house: House) -> None:
