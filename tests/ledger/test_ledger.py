@@ -10,9 +10,11 @@ import pytest
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
+NO_RULES = "not_here.toml"
 LEDGER: dict[str, dict[str, object]] = {
     f"{file.stem}: {rule}": entry
     for file in sorted(HERE.glob("*.toml"))
+    if file.name != NO_RULES
     for rule, entry in tomllib.loads(file.read_text()).items()
 }
 
@@ -39,7 +41,8 @@ def _cited() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("rule", LEDGER)
 def test_a_rule_is_a_sentence_and_has_a_test(rule: str) -> None:
     entry = LEDGER[rule]
-    assert entry.keys() == {"says", "tests"}
+    rows = {"rows"} if rule.startswith("security: ") else set()
+    assert entry.keys() == {"says", "tests"} | rows
     assert str(entry["says"]).endswith(".") and entry["tests"]
 
 

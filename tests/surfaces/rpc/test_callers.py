@@ -47,7 +47,7 @@ async def test_every_operation_of_the_document_is_declared_with_its_method(house
 # The root key of another workspace
 
 
-async def _rows_of(house: House, workspace_id: str) -> dict[str, list[str]]:
+async def rows_of(house: House, workspace_id: str) -> dict[str, list[str]]:
     """Every row of a workspace, its audit log too."""
 
     def read(connection: Connection) -> dict[str, list[str]]:
@@ -83,7 +83,7 @@ async def test_a_star_of_another_workspace_is_answered_byte_for_byte_as_for_unkn
     world = await world_of(acme, "acme")
     workspace_id = await workspace_of(house, acme)
     await house.platform.runner.settled()
-    before = await _rows_of(house, workspace_id)
+    before = await rows_of(house, workspace_id)
     foreign = await ask(house, name, f"Bearer {rival.key}", operation.body(world))
     unknown = await ask(house, name, f"Bearer {rival.key}", operation.body(nobodys(world)))
     if operation.missing is not None:
@@ -91,7 +91,7 @@ async def test_a_star_of_another_workspace_is_answered_byte_for_byte_as_for_unkn
         assert _bytes_of(foreign, world) == _bytes_of(unknown, nobodys(world))
     else:
         assert not [id_ for id_ in world.values() if id_ in foreign.text], foreign.text
-    assert await _rows_of(house, workspace_id) == before
+    assert await rows_of(house, workspace_id) == before
 
 
 # A root key that only reads
@@ -116,13 +116,13 @@ async def test_a_root_key_that_may_only_read_is_answered_what_reads_and_nothing_
     workspace_id = await workspace_of(house, acme)
     reader = await house.root_key(workspace_id, *READING)
     await house.platform.runner.settled()
-    before = _but_for_the_log(await _rows_of(house, workspace_id))
+    before = _but_for_the_log(await rows_of(house, workspace_id))
     answer = await ask(house, name, f"Bearer {reader.key}", operation.body(world))
     if _is_reading(operation.needs):
         assert outcome(answer) == operation.success, answer.text
     else:
         assert outcome(answer) in (operation.denied, 403), answer.text
-    assert _but_for_the_log(await _rows_of(house, workspace_id)) == before
+    assert _but_for_the_log(await rows_of(house, workspace_id)) == before
 
 
 def _but_for_the_log(rows: Mapping[str, list[str]]) -> dict[str, list[str]]:
