@@ -2,6 +2,7 @@
 
 import json
 import logging
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,32 @@ def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str
     log_as(LogSettings(level="warning"))
     _log.info("quiet")
     assert capsys.readouterr().err == ""
+
+
+HOSTILE = 'x\n{"level":"audit"}\r\x1b[2J\x9b2J\u2028\u2029\x85\x00\u202e\ud800 é'
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_no_text_breaks_out_of_its_line(capsys: pytest.CaptureFixture[str], format_: str) -> None:
+    log_as(LogSettings(format=format_))
+    _log.warning("told: %s", HOSTILE)
+    written = capsys.readouterr().err
+    assert written.endswith("\n") and len(written.splitlines()) == 1
+    assert not [c for c in written[:-1] if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    assert "[2J" in written
+
+
+def test_what_failed_is_told_in_lines_that_no_text_can_dress_up(capsys: pytest.CaptureFixture[str]) -> None:
+    log_as(LogSettings())
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        _log.exception("it failed")
+    written = capsys.readouterr().err
+    first, *rest = written.splitlines()
+    assert first.endswith(" ERROR latchwork.example: it failed")
+    assert rest[0] == "    Traceback (most recent call last):"
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
 
 
 def test_a_line_of_json_holds_the_exception_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,30 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)  # in ASCII: some readers end lines at U+2028 and the like
+
+
+class PlainLines(logging.Formatter):
+    """A line for people, and under it the exception where there is one, set in.
+
+    What a caller sent may be in either: nothing of it begins a line that looks like one of ours or moves a cursor.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
+        """The line itself."""
+        return _visible(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - the name is the library's
+        """The lines under it."""
+        told = super().formatException(ei)  # type: ignore[arg-type]
+        return "\n".join(f"    {_visible(line)}" for line in told.split("\n"))
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def log_as(settings: LogSettings) -> None:
@@ -34,7 +57,7 @@ def log_as(settings: LogSettings) -> None:
     if settings.format == "json":
         handler.setFormatter(JsonLines())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(PlainLines())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
     if settings.level != "debug":
         for name in _REPEATING:

@@ -80,6 +80,11 @@ class Wrongs:
             if place[-1] != _FREE:
                 yield Bad(place, "a million characters", _with(whole, place, "x" * _MILLION))
 
+    def with_text(self, schema: Schema, right: Any, text: str) -> Iterator[Bad]:
+        """Bodies each of whose members is in its turn this text."""
+        for place, whole in self._places(schema, right).items():
+            yield Bad(place, text, _with(whole, place, text))
+
     def _places(self, schema: Schema, right: Any) -> dict[Place, Any]:
         """Each member that there may be, with a body in which it has a place."""
         return {
