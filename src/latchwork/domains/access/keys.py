@@ -7,13 +7,14 @@ from typing import TypeVar
 from latchwork.domains import audit
 from latchwork.domains.access import entries, store
 from latchwork.domains.access.permissions import wanted
-from latchwork.domains.access.rules import must
+from latchwork.domains.access.rules import MOST_PERMISSIONS, MOST_ROLES, must
 from latchwork.domains.keys import Key, KeyNotFound
 from latchwork.domains.keys import store as keys_store
 from latchwork.domains.permissions import Permission, PermissionNotFound, Role, RoleNotFound
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
+from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
 from latchwork.kernel.sql.changes import changed
@@ -36,11 +37,14 @@ class KeyAccess:
     clock: Clock
 
     async def add_permissions(self, who: Principal, key_id: str, slugs: Sequence[str]) -> list[Permission]:
-        """Give permissions, creating those that are missing, which needs `create_permission`."""
+        """Give permissions, creating those that are missing, which needs `create_permission`.
+
+        Raises `BadRequest` for more than `MOST_PERMISSIONS`.
+        """
 
         def change(connection: Connection, key: Key, now_ms: int) -> list[audit.Entry]:
             asked, made = wanted(connection, who, slugs, now_ms)
-            return made + _give(connection, key, asked, store.permissions_on(connection, key))
+            return made + _add(connection, key, asked, store.permissions_on(connection, key))
 
         return await self._change(who, key_id, ["add_permission_to_key"], change, store.permissions_on)
 
@@ -64,11 +68,11 @@ class KeyAccess:
         return await self._change(who, key_id, ["remove_permission_from_key"], change, store.permissions_on)
 
     async def add_roles(self, who: Principal, key_id: str, names: Sequence[str]) -> list[Role]:
-        """Give roles; raises `RoleNotFound`."""
+        """Give roles; raises `RoleNotFound`, and `BadRequest` for more than `MOST_ROLES`."""
 
         def change(connection: Connection, key: Key, now_ms: int) -> list[audit.Entry]:
             asked = _roles(connection, who, names)
-            return _give(connection, key, asked, store.roles_on(connection, key))
+            return _add(connection, key, asked, store.roles_on(connection, key))
 
         return await self._change(who, key_id, ["add_role_to_key"], change, store.roles_on)
 
@@ -140,6 +144,19 @@ def _roles(connection: Connection, who: Principal, names: Sequence[str]) -> list
         if name.casefold() not in found:
             raise RoleNotFound.called(name)
     return list(found.values())
+
+
+def _add(connection: Connection, key: Key, asked: Sequence[T], held: Sequence[T]) -> list[audit.Entry]:
+    """Give what the key lacks; raises `BadRequest` where that is more than a key may gather."""
+    given = _give(connection, key, asked, held)
+    most, what = (
+        (MOST_ROLES, "roles")
+        if isinstance(next(iter(asked), None), Role)
+        else (MOST_PERMISSIONS, "permissions")
+    )
+    if given and len(held) + len(given) > most:
+        raise BadRequest(f"A key has at most {most} {what}. Take some away, or give it a role that has them.")
+    return given
 
 
 def _give(connection: Connection, key: Key, asked: Iterable[T], held: Iterable[T]) -> list[audit.Entry]:

@@ -6,6 +6,8 @@ from latchwork.domains.permissions import Permission, Role
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import Principal
 
+MOST_PERMISSIONS = 10_000  # of one key, besides those of its roles
+MOST_ROLES = 1_000  # of one key
 MOST_NAMED = 10_000  # keys that are forgotten one by one; with more of them, all of their workspace are
 
 

@@ -12,7 +12,7 @@ from latchwork.surfaces.rpc import verification
 from latchwork.surfaces.rpc.bodies import Body, Count, Data
 from latchwork.surfaces.rpc.services import Request
 from latchwork.surfaces.rpc.shapes import KeyId
-from latchwork.surfaces.rpc.verification import CreditsOf, KeyText, LimitOf, MigrationId, claim_of
+from latchwork.surfaces.rpc.verification import CreditsOf, KeyText, MigrationId, SomeLimits, claim_of
 
 family = verification.family  # explanation adds to it
 
@@ -29,7 +29,7 @@ class ExplainKey(Body):
     tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...], Meta(max_length=20)] = ()
     permissions: Annotated[str, Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     credits: CreditsOf | UnsetType = UNSET
-    ratelimits: tuple[LimitOf, ...] = ()
+    ratelimits: SomeLimits = ()
     migration_id: MigrationId | UnsetType = UNSET
     keyspaces: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=5)

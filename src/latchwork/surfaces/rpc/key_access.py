@@ -41,7 +41,10 @@ class AddPermissions(Body):
     example={"keyId": "key_1234567890", "permissions": ["documents.read"]},
 )
 async def add_permissions(call: Request, body: AddPermissions) -> list[PermissionData]:
-    """Gives permissions, creating those that are missing; answers all that the key has directly."""
+    """Gives permissions, creating those that are missing; answers all that the key has directly.
+
+    A key has at most 10,000 so, and any number through its roles.
+    """
     held = await call.platform.key_access.add_permissions(call.who, body.key_id, body.permissions)
     return [PermissionData.of(permission) for permission in held]
 
@@ -107,7 +110,7 @@ class AddRoles(Body):
     example={"keyId": "key_1234567890", "roles": ["editor"]},
 )
 async def add_roles(call: Request, body: AddRoles) -> list[RoleData]:
-    """Gives roles, all or none, and answers all that the key has."""
+    """Gives roles, all or none, and answers all that the key has, which may be 1,000."""
     held = await call.platform.key_access.add_roles(call.who, body.key_id, body.roles)
     return [RoleData.of(role) for role in held]
 

@@ -66,6 +66,11 @@ class LimitOf(TolerantBody):
         )
 
 
+SomeLimits = Annotated[
+    tuple[LimitOf, ...], Meta(max_length=100, description="Each is checked; all are taken, or none.")
+]
+
+
 class VerifyKey(Body):
     """A key, and what it is to be used for."""
 
@@ -79,7 +84,7 @@ class VerifyKey(Body):
         | UnsetType
     ) = UNSET
     credits: CreditsOf | UnsetType = UNSET
-    ratelimits: tuple[LimitOf, ...] = ()
+    ratelimits: SomeLimits = ()
     migration_id: MigrationId | UnsetType = UNSET
     keyspaces: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
