@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from latchwork.domains.access import keys as access
+from latchwork.domains.access import rules
 from latchwork.domains.keys.tables import key_roles, keys
 from latchwork.domains.permissions.tables import roles
 from latchwork.kernel.sql import Connection
@@ -129,9 +129,9 @@ async def test_ranges_are_not_looked_at(house: House, path: str) -> None:
 async def test_a_key_gathers_only_so_many_roles_and_permissions(
     acme: Client, api_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (access.MOST_ROLES, access.MOST_PERMISSIONS) == (1_000, 10_000)
-    monkeypatch.setattr(access, "MOST_ROLES", 3)
-    monkeypatch.setattr(access, "MOST_PERMISSIONS", 3)
+    assert (rules.MOST_ROLES, rules.MOST_PERMISSIONS) == (1_000, 10_000)
+    monkeypatch.setattr(rules, "MOST_ROLES", 3)
+    monkeypatch.setattr(rules, "MOST_PERMISSIONS", 3)
     key_id = (await _create(acme, api_id))["keyId"]
     names = [f"name.{n}" for n in range(4)]
     for name in names:
@@ -139,7 +139,7 @@ async def test_a_key_gathers_only_so_many_roles_and_permissions(
     for procedure, member in (("addRoles", "roles"), ("addPermissions", "permissions")):
         await acme.data(f"keys.{procedure}", {"keyId": key_id, member: names[:2]})
         error = await acme.error(f"keys.{procedure}", {"keyId": key_id, member: names}, 400)
-        assert f"at most 3 {member}" in error["detail"]
+        assert "at most 3" in error["detail"]
         assert len(await acme.data(f"keys.{procedure}", {"keyId": key_id, member: names[:3]})) == 3
         await acme.error(f"keys.{procedure}", {"keyId": key_id, member: names[3:]}, 400)
         assert len(await acme.data(f"keys.{procedure}", {"keyId": key_id, member: names[:1]})) == 3

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from latchwork.domains import audit
-from latchwork.domains.access import entries, store
+from latchwork.domains.access import entries, rules, store
 from latchwork.domains.access.permissions import wanted
-from latchwork.domains.access.rules import MOST_PERMISSIONS, MOST_ROLES, must
+from latchwork.domains.access.rules import must
 from latchwork.domains.keys import Key, KeyNotFound
 from latchwork.domains.keys import store as keys_store
 from latchwork.domains.permissions import Permission, PermissionNotFound, Role, RoleNotFound
@@ -44,7 +44,9 @@ class KeyAccess:
 
         def change(connection: Connection, key: Key, now_ms: int) -> list[audit.Entry]:
             asked, made = wanted(connection, who, slugs, now_ms)
-            return made + _add(connection, key, asked, store.permissions_on(connection, key))
+            return made + _add(
+                connection, key, asked, store.permissions_on(connection, key), rules.MOST_PERMISSIONS
+            )
 
         return await self._change(who, key_id, ["add_permission_to_key"], change, store.permissions_on)
 
@@ -72,7 +74,7 @@ class KeyAccess:
 
         def change(connection: Connection, key: Key, now_ms: int) -> list[audit.Entry]:
             asked = _roles(connection, who, names)
-            return _add(connection, key, asked, store.roles_on(connection, key))
+            return _add(connection, key, asked, store.roles_on(connection, key), rules.MOST_ROLES)
 
         return await self._change(who, key_id, ["add_role_to_key"], change, store.roles_on)
 
@@ -146,16 +148,13 @@ def _roles(connection: Connection, who: Principal, names: Sequence[str]) -> list
     return list(found.values())
 
 
-def _add(connection: Connection, key: Key, asked: Sequence[T], held: Sequence[T]) -> list[audit.Entry]:
-    """Give what the key lacks; raises `BadRequest` where that is more than a key may gather."""
+def _add(
+    connection: Connection, key: Key, asked: Iterable[T], held: Sequence[T], most: int
+) -> list[audit.Entry]:
+    """Give what the key lacks; raises `BadRequest` where it would gather more than `most`."""
     given = _give(connection, key, asked, held)
-    most, what = (
-        (MOST_ROLES, "roles")
-        if isinstance(next(iter(asked), None), Role)
-        else (MOST_PERMISSIONS, "permissions")
-    )
     if given and len(held) + len(given) > most:
-        raise BadRequest(f"A key has at most {most} {what}. Take some away, or give it a role that has them.")
+        raise BadRequest(f"A key has at most {most} of them, and it has {len(held)} already.")
     return given
 
 
