@@ -244,3 +244,26 @@ async def test_a_pattern_of_a_caller_is_matched_in_one_go(acme: Client) -> None:
     for identifier in ("a" * 512, "a" * 511 + "!", "b" * 512, "ab" * 256):
         await acme.data("ratelimit.limit", {"namespace": "mail", "identifier": identifier} | LIMIT)
     assert time.process_time() - before < 2
+
+
+# Bodies of parts
+
+
+PARTS = {
+    "multipart/form-data; boundary=x": b"--x\r\n\r\n\r\n" * 90_000 + b"--x--",
+    "multipart/form-data; boundary=y": b"--y\r\nX-Long: " + b"a" * 900_000 + b"\r\n\r\n--y--",
+    "multipart/form-data": b"--\r\n\r\n\r\n----",
+    "multipart/form-data; " + "a=b; " * 10_000: b"{",
+    'application/json; charset="' + "\\" * 40_000: b"{",
+    "; " * 20_000: b"{",
+}
+
+
+async def test_a_body_of_parts_is_read_as_json_and_is_none(acme: Client) -> None:
+    before = time.process_time()
+    for procedure in ("keys.verifyKey", "keys.createKey", "migrations.createKeys", "portal.exchangeCode"):
+        for media_type, content in PARTS.items():
+            headers = {"authorization": f"Bearer {acme.key}", "content-type": media_type}
+            answer = await acme.http.post(f"/v2/{procedure}", content=content, headers=headers)
+            assert answer.status_code == 400, (procedure, media_type[:40])
+    assert time.process_time() - before < 10
