@@ -210,3 +210,14 @@ async def test_what_clients_send_does_not_enter_the_log(
         await house.http.get("/forward-auth?api=canary%0A", headers=agent)
     assert "canary" not in caplog.text
     assert not [c for c in caplog.text if unicodedata.category(c) in ("Cc", "Zl") and c != "\n"]
+
+
+async def test_of_members_with_one_name_the_last_counts_through_both_doors(acme: Client, api_id: str) -> None:
+    made = await acme.data("keys.createKey", {"apiId": api_id})
+    headers = {"authorization": f"Bearer {acme.key}", "content-type": "application/json"}
+    for last, code in ((made["key"], "VALID"), ("unknown", "NOT_FOUND")):
+        content = b'{"key":"unknown","key":"%b","key":"%b"}' % (made["key"].encode(), last.encode())
+        # With this header the hot door leaves the request to the ordinary one.
+        for more in ({}, {"x-test-time": "1800000000000"}):
+            answer = await acme.http.post("/v2/keys.verifyKey", content=content, headers=headers | more)
+            assert answer.json()["data"]["code"] == code
