@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -197,3 +198,50 @@ async def test_keys_are_counted_whoever_adds_and_deletes_them(old: Old) -> None:
         listed = await client.data("apis.listKeys", {"apiId": "api_pay"})
         assert [key["keyId"] for key in listed] == ["key_2", "key_3", "key_4", "key_5"]
         assert api["keyCount"] == 4
+
+
+def text_of(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def row(seq: int, event: str, actor: str, *resources: tuple[str, str]) -> dict[str, Any]:
+    """A row of the audit log, whose chain nobody looks at."""
+    touched: list[dict[str, Any]] = [
+        {"type": kind, "id": id_, "name": None, "meta": {}} for kind, id_ in resources
+    ]
+    said = {"seq": seq, "id": f"log_{seq}", "time_ms": START_MS - 1_000 + seq, "event": event}
+    link = {"previous_digest": b"", "digest": b""}
+    texts = dict.fromkeys(("display", "remote_ip", "user_agent", "correlation_id"), "")
+    named = {"actor": text_of({"type": "key", "id": actor, "name": None}), "resources": text_of(touched)}
+    return {"workspace_id": "ws_acme"} | said | link | texts | named
+
+
+async def test_the_audit_log_is_found_by_who_and_what_whichever_version_wrote_it(old: Old) -> None:
+    def written_by_other_versions(connection: Connection) -> None:
+        first_version(connection)
+        add(
+            connection,
+            "audit_log",
+            row(1, "key.create", "root_a", ("key", "key_1"), ("api", "api_pay")),
+            row(2, 'key."odd"', 'root_"b', ("key", 'key:2"'), ("key", 'key:2"')),
+            row(3, "workspace.update", "root_a"),
+        )
+        upgraded(connection, "head")
+        add(connection, "audit_log", row(4, "key.update", 'root_"b', ("key", "key_1")))
+        add(connection, "audit_heads", {"workspace_id": "ws_acme", "seq": 4, "digest": b""})
+
+    async def found(**wanted: Any) -> list[str]:
+        rows = await client.data("auditLogs.list", wanted)
+        return [entry["id"] for entry in rows if entry["id"].removeprefix("log_") in {"1", "2", "3", "4"}]
+
+    await old.fill(written_by_other_versions)
+    async with old.opened() as client:
+        assert await found() == ["log_4", "log_3", "log_2", "log_1"]
+        assert await found(resourceId="key_1") == ["log_4", "log_1"]
+        assert await found(resourceId="key_1", actorId="root_a") == ["log_1"]
+        assert await found(resourceId='key:2"') == await found(events=['key."odd"']) == ["log_2"]
+        assert await found(actorId='root_"b') == ["log_4", "log_2"]
+        assert await found(actorId="root_a") == ["log_3", "log_1"]
+        assert await found(resourceType="api") == ["log_1"]
+        assert await found(resourceType="api", resourceId="key_1") == []
+        assert await found(resourceType="key", start=START_MS - 997) == ["log_4"]

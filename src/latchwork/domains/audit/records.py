@@ -62,7 +62,7 @@ class Row:
 class Filter:
     """Which rows: all of what is given must hold. `events` are names, or beginnings such as `key.*`.
 
-    Times are from `start_ms` to before `end_ms`.
+    Times are from `start_ms` to before `end_ms`; nothing before `since_ms` may be read at all.
     """
 
     events: tuple[str, ...] = ()
@@ -72,6 +72,7 @@ class Filter:
     correlation_id: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ class AuditLog:
 
         def question(connection: Connection) -> list[Row]:
             days = self.reach(connection, who.workspace_id)
-            since_ms = 0 if days is None else now_ms - days * _DAY_MS
-            within = replace(wanted, start_ms=max(since_ms, wanted.start_ms or 0))
+            within = replace(wanted, since_ms=0 if days is None else now_ms - days * _DAY_MS)
             return store.page(connection, who.workspace_id, within, cursor=cursor, limit=limit)
 
         found = await self.db.read(question)
@@ -51,4 +50,6 @@ class AuditLog:
 
 
 def _asked(wanted: Filter) -> dict[str, Any]:
-    return {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
+    asked = {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
+    del asked["since_ms"]  # which the caller did not ask for
+    return asked

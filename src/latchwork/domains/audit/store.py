@@ -1,7 +1,7 @@
 """Writing, reading and checking the audit log."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
@@ -18,13 +18,14 @@ from sqlalchemy import (
 
 from latchwork.domains.audit.records import Break, Checked, Entry, Filter, Row, Seal
 from latchwork.domains.audit.rules import GENESIS, link
-from latchwork.domains.audit.tables import audit_heads, audit_log
+from latchwork.domains.audit.tables import audit_heads, audit_log, audit_terms
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql.schema import Words
-from latchwork.kernel.sql.statements import OF, updating
+from latchwork.kernel.sql.statements import OF, unindexed, updating
 
 _CHUNK = 1_000
+_SORTED = 10_000  # rows of a span of time, at most: with more of them the log is walked in its order
 _NOTHING: Mapping[int, str] = {}
 _ADD = insert(audit_log)
 _HEAD = (
@@ -79,7 +80,17 @@ def _row(who: Principal, now_ms: int, entry: Entry, seq: int) -> dict[str, Any]:
 
 def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: str, limit: int) -> list[Row]:
     """Up to `limit` rows, the newest first, from the row with id `cursor` on."""
-    question = select(audit_log).where(audit_log.c.workspace_id == workspace_id, *_conditions(wanted))
+    log, seq = audit_log.c, audit_log.c.seq
+    way = _way(connection, workspace_id, wanted)
+    question = select(audit_log).where(log.workspace_id == workspace_id, *_conditions(wanted, way))
+    if way == "term":
+        seq = audit_terms.c.seq
+        question = question.join(
+            audit_terms, (audit_terms.c.workspace_id == log.workspace_id) & (seq == log.seq)
+        )
+        question = question.where(
+            audit_terms.c.workspace_id == workspace_id, audit_terms.c.term == _term(wanted)
+        )
     if cursor:
         from_seq = (
             select(audit_log.c.seq)
@@ -87,8 +98,10 @@ def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: s
             .where(audit_log.c.id == cursor)
             .scalar_subquery()
         )
-        question = question.where(audit_log.c.seq <= from_seq)
-    rows = connection.execute(question.order_by(audit_log.c.seq.desc()).limit(limit))
+        question = question.where(seq <= from_seq)
+    # a sum is no column of an index: what has been looked up is sorted
+    order = seq + 0 if way in ("correlation", "time") else seq
+    rows = connection.execute(question.order_by(order.desc()).limit(limit))
     return [
         Row(
             id=row.id,
@@ -106,11 +119,37 @@ def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: s
     ]
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+_Way = Literal["correlation", "time", "term", "event", "seq"]
+
+
+def _way(connection: Connection, workspace_id: str, wanted: Filter) -> _Way:
+    """The index to go by: one that leaves few rows to sort, else one that has the rows in order."""
+    if wanted.correlation_id is not None:
+        return "correlation"
+    if wanted.start_ms is not None:
+        span = select(audit_log.c.seq).where(
+            audit_log.c.workspace_id == workspace_id,
+            *_conditions(Filter(start_ms=wanted.start_ms, end_ms=wanted.end_ms), "time"),
+        )
+        ordered = span.order_by(audit_log.c.time_ms).offset(_SORTED).limit(1)
+        if connection.execute(ordered).first() is None:
+            return "time"
+    if _term(wanted) is not None:
+        return "term"
+    return "event" if len(wanted.events) == 1 and not wanted.events[0].endswith(".*") else "seq"
+
+
+def _conditions(wanted: Filter, way: _Way) -> list[ColumnElement[bool]]:
+    """What must hold; SQLite, which does not know how many rows pass, looks up by the way that is taken alone."""
     log = audit_log.c
+
+    def of(name: _Way, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return column if name == way else unindexed(column)
+
+    event, time_ms = of("event", log.event), of("time", log.time_ms)
     found: list[ColumnElement[bool]] = []
     if wanted.events:
-        found.append(or_(*map(_named, wanted.events)))
+        found.append(or_(*(_named(event, name) for name in wanted.events)))
     if wanted.actor_id is not None:
         found.append(_holds(log.actor, {"id": wanted.actor_id}))
     about = {"type": wanted.resource_type, "id": wanted.resource_id}
@@ -119,18 +158,26 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         found.append(_holds(log.resources, given))
     if wanted.correlation_id is not None:
         found.append(log.correlation_id == wanted.correlation_id)
+    if wanted.since_ms:
+        found.append(unindexed(log.time_ms) >= wanted.since_ms)
     if wanted.start_ms is not None:
-        found.append(log.time_ms >= wanted.start_ms)
+        found.append(time_ms >= wanted.start_ms)
     if wanted.end_ms is not None:
-        found.append(log.time_ms < wanted.end_ms)
+        found.append(time_ms < wanted.end_ms)
     return found
 
 
-def _named(event: str) -> ColumnElement[bool]:
+def _term(wanted: Filter) -> str | None:
+    """What a row must be known by, of several the one that is the rarest as a rule."""
+    named = {"id": wanted.resource_id, "actor": wanted.actor_id, "type": wanted.resource_type}
+    return next((f"{kind}:{value}" for kind, value in named.items() if value is not None), None)
+
+
+def _named(column: ColumnElement[Any], event: str) -> ColumnElement[bool]:
     if not event.endswith(".*"):
-        return audit_log.c.event == event
+        return column == event
     head = event[:-1]
-    return func.substr(audit_log.c.event, 1, len(head)) == head
+    return func.substr(column, 1, len(head)) == head
 
 
 def _holds(column: ColumnElement[Any], members: dict[str, str]) -> ColumnElement[bool]:

@@ -22,7 +22,18 @@ audit_log = Table(
     Column("digest", Digest, nullable=False),
     Index("ix_audit_log_workspace_id_time_ms", "workspace_id", "time_ms"),
     Index("ix_audit_log_workspace_id_correlation_id", "workspace_id", "correlation_id"),
-    Index("ix_audit_log_workspace_id_event", "workspace_id", "event"),
+    Index("ix_audit_log_workspace_id_event_seq", "workspace_id", "event", "seq"),
+)
+
+# By whom a row is and of what: `actor:<id>`, `id:<id>` and `type:<type>` of its resources. Kept by triggers, which
+# the migration that made it has: nodes of older versions write rows too.
+audit_terms = Table(
+    "audit_terms",
+    metadata,
+    Column("workspace_id", Id, primary_key=True),
+    Column("term", Words, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 audit_heads = Table(
