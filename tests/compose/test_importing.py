@@ -25,6 +25,7 @@ from latchwork.domains.workspaces import OPERATOR_ID, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.settings import AnalyticsSettings, Secret, Settings
 from tests.domains.credits.flaky import FlakyDatabase
 
@@ -117,7 +118,7 @@ async def counts(platform: Platform) -> dict[str, int]:
             found[table.name] = connection.execute(counted).scalar_one()
         return found
 
-    return await platform.db.read(question)
+    return await platform.db.read(question, ALL_WORKSPACES)
 
 
 async def test_rows_are_taken_with_all_that_belongs_to_them(ask: Ask) -> None:
@@ -326,7 +327,7 @@ class TestUndo:
         assert (listed["state"], listed["added"]) == ("undone", 3)
         assert await undo(ask, done) == 0
         assert (await whole(ask, row(2, "a")))["added"] == 1
-        events = await platform.db.read(_events)
+        events = await platform.db.read(_events, ALL_WORKSPACES)
         for event in ("import.create", "import.update", "key.delete", "identity.delete", "role.delete"):
             assert event in events
         assert events.count("permission.delete") == 1

@@ -12,6 +12,7 @@ from latchwork.compose.platform import Platform, opened
 from latchwork.compose.verbs import VERBS
 from latchwork.domains.audit.tables import audit_heads
 from latchwork.kernel.clock import ManualClock
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.kernel.sql.migrate import HEAD
 from latchwork.settings import AnalyticsSettings, Settings
 
@@ -166,7 +167,7 @@ async def test_the_audit_log_is_verified_for_one_workspace_or_all(ask: Ask, plat
         ("other", 1, 64),
     ]
     assert not any("broken" in each for each in found)
-    await platform.db.write(_tamper)
+    await platform.db.write(_tamper, ALL_WORKSPACES)
     (found,) = await ask("audit.verify", workspace="other")
     assert found["workspaceId"] == made[1]["workspaceId"]
     assert found["broken"] == {"seq": 2, "reason": "the log ends at row 1, its head says 7"}

@@ -11,7 +11,7 @@ from latchwork.domains import audit
 from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 ROWS = 6
 
@@ -24,23 +24,23 @@ async def _filled(database: Database) -> str:
     workspace = await Workspaces(database, ManualClock()).create("acme")
     for number in range(ROWS - 1):
         entry = audit.Entry("key.create", f"Created {number}", (audit.Resource("key", f"key_{number}"),))
-        await database.write(partial(_record, workspace.id, entry))
+        await database.write(partial(_record, workspace.id, entry), ALL_WORKSPACES)
     return workspace.id
 
 
 async def test_an_untouched_chain_holds(database: Database) -> None:
     workspace_id = await _filled(database)
-    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+    assert await database.read(lambda c: audit.first_break(c, workspace_id), ALL_WORKSPACES) is None
 
 
 @pytest.mark.parametrize("deed", ["UPDATE audit_log SET display = 'x'", "DELETE FROM audit_log"])
 async def test_the_database_itself_refuses_to_change_the_log(database: Database, deed: str) -> None:
     workspace_id = await _filled(database)
     with pytest.raises(Exception) as refused:
-        await database.write(lambda c: c.execute(text(deed)))
+        await database.write(lambda c: c.execute(text(deed)), ALL_WORKSPACES)
     assert "can only grow" in f"{refused.value} {getattr(refused.value, 'private', '')}"
-    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
-    assert await database.read(lambda c: len(c.execute(audit_log.select()).all())) == ROWS
+    assert await database.read(lambda c: audit.first_break(c, workspace_id), ALL_WORKSPACES) is None
+    assert await database.read(lambda c: len(c.execute(audit_log.select()).all()), ALL_WORKSPACES) == ROWS
 
 
 def _unguard(connection: Connection) -> None:
@@ -81,6 +81,6 @@ async def test_tampering_is_found(
     database: Database, tamper: Callable[[Connection, int], None], seq: int
 ) -> None:
     workspace_id = await _filled(database)
-    await database.write(_unguard)
-    await database.write(lambda c: tamper(c, seq))
-    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is not None
+    await database.write(_unguard, ALL_WORKSPACES)
+    await database.write(lambda c: tamper(c, seq), ALL_WORKSPACES)
+    assert await database.read(lambda c: audit.first_break(c, workspace_id), ALL_WORKSPACES) is not None

@@ -14,7 +14,7 @@ from latchwork.domains.audit.tables import audit_heads, audit_log
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.ids import new_id
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 ROWS = 12
 TAMPERINGS = 1_000
@@ -160,7 +160,7 @@ async def _filled(database: Database, name: str = "acme") -> str:
         audit.Entry("key.create", f"Created {number}", (audit.Resource("key", f"key_{number}"),))
         for number in range(ROWS - 1)
     ]
-    await database.write(lambda c: audit.record(c, operator(workspace.id), 5, *entries))
+    await database.write(lambda c: audit.record(c, operator(workspace.id), 5, *entries), ALL_WORKSPACES)
     return workspace.id
 
 
@@ -175,7 +175,7 @@ def _unguard(connection: Connection) -> None:
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_of_a_thousand_tamperings_every_one_is_found(database: Database) -> None:
     workspace_id, other = await _filled(database), await _filled(database, "other")
-    await database.write(_unguard)
+    await database.write(_unguard, ALL_WORKSPACES)
     chance = random.Random(20_261)
     missed: list[tuple[int, str]] = []
 
@@ -194,9 +194,9 @@ async def test_of_a_thousand_tamperings_every_one_is_found(database: Database) -
 
     for number in range(TAMPERINGS):
         with pytest.raises(Undone):
-            await database.write(tried(number))
+            await database.write(tried(number), ALL_WORKSPACES)
     assert missed == []
-    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+    assert await database.read(lambda c: audit.first_break(c, workspace_id), ALL_WORKSPACES) is None
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ async def test_what_fits_together_again_is_found_by_a_seal(
     chains = Chains(database, Remembered(), ManualClock())
     assert (await chains.seal(), await chains.seal()) == (1, 0)
     assert (await chains.check(workspace_id)).broken is None
-    await database.write(_unguard)
-    await database.write(lambda c: _rewrite(c, workspace_id, last, display))
-    assert await database.read(lambda c: audit.first_break(c, workspace_id)) is None
+    await database.write(_unguard, ALL_WORKSPACES)
+    await database.write(lambda c: _rewrite(c, workspace_id, last, display), ALL_WORKSPACES)
+    assert await database.read(lambda c: audit.first_break(c, workspace_id), ALL_WORKSPACES) is None
     checked = await chains.check(workspace_id)
     assert checked.broken is not None and checked.broken.reason == reason
 
@@ -227,7 +227,7 @@ async def test_a_seal_of_before_still_holds_when_the_log_has_grown(database: Dat
     chains = Chains(database, seals, ManualClock(77))
     await chains.seal()
     entry = audit.Entry("api.create", "Created an API")
-    await database.write(lambda c: audit.record(c, operator(workspace_id), 6, entry))
+    await database.write(lambda c: audit.record(c, operator(workspace_id), 6, entry), ALL_WORKSPACES)
     checked = await chains.check(workspace_id)
     assert (checked.rows, checked.broken) == (ROWS + 1, None)
     assert await chains.seal() == 1
@@ -237,6 +237,6 @@ async def test_a_seal_of_before_still_holds_when_the_log_has_grown(database: Dat
 async def test_a_long_log_is_gone_through_whole(database: Database) -> None:
     workspace_id = await _filled(database)
     entries = [audit.Entry("key.create", f"Created {number}") for number in range(2_100)]
-    await database.write(lambda c: audit.record(c, operator(workspace_id), 5, *entries))
+    await database.write(lambda c: audit.record(c, operator(workspace_id), 5, *entries), ALL_WORKSPACES)
     checked = await Chains(database, Remembered(), ManualClock()).check(workspace_id)
     assert (checked.rows, checked.broken) == (ROWS + 2_100, None)

@@ -11,15 +11,17 @@ import sys
 import asyncpg
 from sqlalchemy import text
 
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.engines.postgres import Postgres
 
 
 async def test_a_fresh_database_is_migrated_and_empty(database: Database) -> None:
     version = await database.read(
-        lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar(), ALL_WORKSPACES
     )
-    keys = await database.read(lambda c: c.execute(text("SELECT count(*) FROM keys")).scalar())
+    keys = await database.read(
+        lambda c: c.execute(text("SELECT count(*) FROM keys")).scalar(), ALL_WORKSPACES
+    )
     assert (bool(version), keys) == (True, 0)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 import latchwork.domains
 from latchwork.kernel import sql
-from latchwork.kernel.sql import Database, metadata, migrate
+from latchwork.kernel.sql import ALL_WORKSPACES, Database, metadata, migrate
 
 
 def test_the_newest_migration_is_the_one_that_a_start_compares_with() -> None:
@@ -27,7 +27,7 @@ async def test_a_migrated_database_has_exactly_the_tables_of_the_domains(databas
     for domain in pkgutil.iter_modules(latchwork.domains.__path__, "latchwork.domains."):
         if importlib.util.find_spec(f"{domain.name}.tables") is not None:
             importlib.import_module(f"{domain.name}.tables")
-    assert await database.read(_differences) == []
+    assert await database.read(_differences, ALL_WORKSPACES) == []
 
 
 def _differences(connection: Connection) -> list[object]:

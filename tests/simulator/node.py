@@ -23,6 +23,7 @@ from latchwork.kernel.events import Event
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.leases import LeasedClock
 from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.leading import Leader
 from latchwork.kernel.sql.outbox import tell
@@ -141,7 +142,7 @@ class Node:
         self.runner.start()
 
     async def _load(self, digest: bytes) -> KeySnapshot | None:
-        return await self.db.read(lambda connection: load_key(connection, digest))
+        return await self.db.read(lambda connection: load_key(connection, digest), ALL_WORKSPACES)
 
     # What clients ask of it
 
@@ -160,7 +161,7 @@ class Node:
             changed(connection, ("key", digest))
             return version + 1
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, ALL_WORKSPACES)
 
     async def grant(self, subject: str, amount: int) -> None:
         """Add credits."""
@@ -168,13 +169,16 @@ class Node:
             await self.db.write(
                 lambda connection: credits_store.rewrite(
                     connection, WORKSPACE, subject, unfolded, Change(add=amount), 0
-                )
+                ),
+                ALL_WORKSPACES,
             )
 
     async def queue(self, workspace: str, total: int) -> str:
         """Queue a job; its id."""
         who = Principal(workspace, "key_root", None, frozenset(), "192.0.2.1", "", "req")
         wanted = Wanted(KIND, "nothing", {}, total)
-        job_id = await self.db.write(lambda connection: self.jobs.queue(connection, who, wanted))
+        job_id = await self.db.write(
+            lambda connection: self.jobs.queue(connection, who, wanted), ALL_WORKSPACES
+        )
         self.jobs.wake()
         return job_id

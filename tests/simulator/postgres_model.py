@@ -408,7 +408,7 @@ class VirtualPostgres(PostgresDatabase):
         await Driver(await self._network.dial(SERVICE)).fetch(_GUARD)
 
     @asynccontextmanager
-    async def transaction(self, isolation: str) -> AsyncIterator[Any]:
+    async def transaction(self, isolation: str, workspace_id: str) -> AsyncIterator[Any]:
         wire = await self._network.dial(SERVICE)
         driver = Driver(wire)
         try:

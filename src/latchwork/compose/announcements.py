@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from latchwork.kernel.events import Event
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.outbox import forget, waiting
 
 _BATCH = 500
@@ -43,7 +43,7 @@ class Announcements:
 
     async def deliver(self) -> int:
         """Deliver the oldest events; how many there were."""
-        batch = await self._db.read(lambda connection: waiting(connection, _BATCH))
+        batch = await self._db.read(lambda connection: waiting(connection, _BATCH), ALL_WORKSPACES)
         for _, event in batch:
             for listener in self._listeners:
                 await listener(event)
@@ -53,7 +53,7 @@ class Announcements:
             def unit(connection: Connection) -> None:
                 forget(connection, last)
 
-            await self._db.write(unit)
+            await self._db.write(unit, ALL_WORKSPACES)
         return len(batch)
 
     async def _keep_on(self) -> None:

@@ -55,7 +55,7 @@ from latchwork.domains.workspaces import WorkspaceLimits, Workspaces, audit_rete
 from latchwork.kernel.clock import Clock, SteadyClock
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.leases import Lease, LeasedClock
-from latchwork.kernel.sql import Database, PostgresDatabase, open_database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database, PostgresDatabase, open_database
 from latchwork.kernel.sql.leading import Leader
 from latchwork.settings import Settings
 from latchwork.surfaces.http.bulkhead import Ceiling
@@ -284,7 +284,7 @@ def _loaded(loading: "asyncio.Task[None]") -> None:
 def _callers(ground: _Ground) -> Callers:
     db = ground.db
     cache: SnapshotCache[CallerSnapshot] = SnapshotCache(
-        lambda digest: db.read(lambda connection: load_caller(connection, digest)),
+        lambda digest: db.read(lambda connection: load_caller(connection, digest), ALL_WORKSPACES),
         db.invalidations,
         lease=ground.lease,
     )
@@ -305,7 +305,7 @@ def _key_loader(db: Database, ledger: Ledger | None) -> Callable[[bytes], Awaita
     async def load(digest: bytes) -> KeySnapshot | None:
         """A key's snapshot with the surface's text; its balances go to the ledger that keeps them in memory."""
         epoch = 0 if ledger is None else ledger.epoch
-        snapshot = await db.read(lambda connection: load_key(connection, digest))
+        snapshot = await db.read(lambda connection: load_key(connection, digest), ALL_WORKSPACES)
         if snapshot is None:
             return None
         render(snapshot)

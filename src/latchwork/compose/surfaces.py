@@ -21,6 +21,7 @@ from latchwork.domains.verification import (
 from latchwork.domains.workspaces import WorkspaceDisabled, WorkspaceNotFound
 from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.surfaces import forward_auth
 from latchwork.surfaces.agent_service.health import HealthApplication
 from latchwork.surfaces.http.bulkhead import Bulkhead
@@ -154,7 +155,7 @@ def _forward_auth(platform: Platform, trusted: Networks, gate: DocsGate) -> forw
 def _ready(platform: Platform) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         try:
-            await platform.db.read(lambda connection: None)
+            await platform.db.read(lambda connection: None, ALL_WORKSPACES)
         except Fault:
             return False
         return platform.cluster is None or not platform.cluster.lease.is_out_of_reach

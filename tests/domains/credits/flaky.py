@@ -34,14 +34,14 @@ class FlakyDatabase:
     async def close(self) -> None:
         await self.real.close()
 
-    async def read(self, unit: Unit[T]) -> T:
-        return await self.real.read(unit)
+    async def read(self, unit: Unit[T], workspace_id: str) -> T:
+        return await self.real.read(unit, workspace_id)
 
-    async def write(self, unit: Unit[T]) -> T:
+    async def write(self, unit: Unit[T], workspace_id: str) -> T:
         if not self._fails():
-            return await self.real.write(unit)
+            return await self.real.write(unit, workspace_id)
         if self._answer_lost:
-            await self.real.write(unit)
+            await self.real.write(unit, workspace_id)
         raise Unavailable(private="told to fail")
 
     def appender(self, statement: TextClause) -> Append:

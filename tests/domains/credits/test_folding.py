@@ -10,7 +10,7 @@ from latchwork.domains.credits.tables import journal
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 SUBJECTS = [f"key_{number:04}" for number in range(1_100)]  # three chunks
@@ -29,7 +29,7 @@ async def _spent_once(database: Database, workspace_id: str) -> Ledger:
         for subject in SUBJECTS:
             store.open_balances(connection, workspace_id, {subject: Balance(10)}, 0)
 
-    await database.write(seed)
+    await database.write(seed, ALL_WORKSPACES)
     ledger = Ledger(database)
     await ledger.open()
     for subject in SUBJECTS:
@@ -40,12 +40,14 @@ async def _spent_once(database: Database, workspace_id: str) -> Ledger:
 
 
 async def _stored(database: Database) -> set[int]:
-    found = await database.read(lambda connection: store.find(connection, SUBJECTS))
+    found = await database.read(lambda connection: store.find(connection, SUBJECTS), ALL_WORKSPACES)
     return {balance.remaining for balance in found.values()}
 
 
 async def _rows(database: Database) -> int:
-    count = await database.read(lambda c: c.execute(select(func.count()).select_from(journal)).scalar_one())
+    count = await database.read(
+        lambda c: c.execute(select(func.count()).select_from(journal)).scalar_one(), ALL_WORKSPACES
+    )
     assert isinstance(count, int)
     return count
 
@@ -114,7 +116,7 @@ async def test_a_rewriting_makes_a_chunk_in_doubt_certain_first(
         await ledger.fold()
     async with ledger.rewriting(SUBJECTS[0]) as unfolded:
         after = await database.write(
-            lambda c: store.rewrite(c, workspace_id, SUBJECTS[0], unfolded, Change(add=1), 0)
+            lambda c: store.rewrite(c, workspace_id, SUBJECTS[0], unfolded, Change(add=1), 0), ALL_WORKSPACES
         )
         assert after is not None
         ledger.put(SUBJECTS[0], after.remaining)
@@ -133,7 +135,8 @@ async def test_a_fold_leaves_out_a_subject_that_is_being_rewritten_until_it_is_f
             await asyncio.sleep(0)
         assert unfolded == 3
         await database.write(
-            lambda c: store.rewrite(c, workspace_id, SUBJECTS[7], unfolded, Change(remaining=20), 0)
+            lambda c: store.rewrite(c, workspace_id, SUBJECTS[7], unfolded, Change(remaining=20), 0),
+            ALL_WORKSPACES,
         )
         ledger.put(SUBJECTS[7], 20)
     await folding

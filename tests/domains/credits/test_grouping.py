@@ -9,7 +9,7 @@ import pytest
 from latchwork.domains.credits import Balance, Ledger, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 SUBJECT = "key_1"
 
@@ -42,7 +42,9 @@ async def counting(database: Database) -> Counting:
 @pytest.fixture
 async def ledger(counting: Counting, database: Database) -> AsyncIterator[Ledger]:
     workspace = await Workspaces(database, ManualClock()).create("acme")
-    await database.write(lambda c: store.open_balances(c, workspace.id, {SUBJECT: Balance(1_000_000)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace.id, {SUBJECT: Balance(1_000_000)}, 0), ALL_WORKSPACES
+    )
     ledger = Ledger(counting)
     await ledger.open()
     assert await ledger.settled(SUBJECT) == 1_000_000

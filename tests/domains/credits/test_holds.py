@@ -10,7 +10,7 @@ from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.domains.credits.flaky import abandon
 
 SUBJECT = "key_1"
@@ -45,7 +45,8 @@ async def bench(database: Database) -> Bench:
     here, there = await workspaces.create("acme"), await workspaces.create("other")
     bench = Bench(database, _principal(here.id), _principal(there.id))
     await database.write(
-        lambda connection: store.open_balances(connection, here.id, {SUBJECT: Balance(100)}, 0)
+        lambda connection: store.open_balances(connection, here.id, {SUBJECT: Balance(100)}, 0),
+        ALL_WORKSPACES,
     )
     await bench.ledger.open()
     return bench
@@ -167,7 +168,7 @@ async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(
     async with bench.ledger.rewriting(SUBJECT) as unfolded:
         change = Change(remaining=None)
         await bench.database.write(
-            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0)
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0), ALL_WORKSPACES
         )
         bench.ledger.put(SUBJECT, None)
     assert (await bench.holds.release(bench.who, hold.id)).remaining is None
@@ -177,7 +178,7 @@ async def test_a_hold_of_a_subject_that_became_unlimited_ends_without_a_balance(
 async def test_a_hold_of_two_takes_from_both_or_from_neither(bench: Bench) -> None:
     other = "id_1"
     await bench.database.write(
-        lambda c: store.open_balances(c, bench.who.workspace_id, {other: Balance(40)}, 0)
+        lambda c: store.open_balances(c, bench.who.workspace_id, {other: Balance(40)}, 0), ALL_WORKSPACES
     )
     with pytest.raises(TooFewCredits):
         await bench.holds.reserve(bench.who, SUBJECT, 41, 1_000, with_id=other)
@@ -195,7 +196,7 @@ async def test_what_is_given_back_does_not_rise_beyond_the_highest_balance(bench
     async with bench.ledger.rewriting(SUBJECT) as unfolded:
         change = Change(remaining=MOST - 1)
         await bench.database.write(
-            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0)
+            lambda c: store.rewrite(c, bench.who.workspace_id, SUBJECT, unfolded, change, 0), ALL_WORKSPACES
         )
         bench.ledger.put(SUBJECT, MOST - 1)
     assert (await bench.holds.release(bench.who, hold.id)).remaining == MOST
@@ -207,6 +208,6 @@ async def test_closing_in_the_moment_of_a_reservation_ends_the_keeping(bench: Be
     await bench.holds.reserve(bench.who, SUBJECT, 30, 1_000)
     closing = asyncio.ensure_future(bench.holds.close())
     for _ in range(50):
-        await bench.database.read(lambda _connection: None)
+        await bench.database.read(lambda _connection: None, ALL_WORKSPACES)
     assert closing.done()
     await bench.ledger.close()

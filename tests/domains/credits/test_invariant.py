@@ -12,7 +12,7 @@ from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 TTL_MS = 1_000
@@ -84,7 +84,8 @@ class World:
     async def _change(self, change: Change) -> None:
         async with self.ledger.rewriting(self.subject) as unfolded:
             after = await self.database.write(
-                lambda c: store.rewrite(c, self.who.workspace_id, self.subject, unfolded, change, 0)
+                lambda c: store.rewrite(c, self.who.workspace_id, self.subject, unfolded, change, 0),
+                ALL_WORKSPACES,
             )
             assert after is not None
             self.ledger.put(self.subject, after.remaining)
@@ -168,7 +169,8 @@ async def _world(database: Database) -> World:
     who = Principal(workspace.id, "key_root", None, frozenset({"*"}), "127.0.0.1", "", "req_000000000")
     world = World(FlakyDatabase(database), who, f"key_{next(_numbers)}")
     await database.write(
-        lambda c: store.open_balances(c, workspace.id, {world.subject: Balance(world.granted)}, 0)
+        lambda c: store.open_balances(c, workspace.id, {world.subject: Balance(world.granted)}, 0),
+        ALL_WORKSPACES,
     )
     await world.start()
     return world
@@ -185,5 +187,5 @@ async def test_granted_is_available_and_held_and_spent(
         await world.check()
     await world.crash(0)
     await world.ledger.close()
-    found = await database.read(lambda connection: store.find(connection, [world.subject]))
+    found = await database.read(lambda connection: store.find(connection, [world.subject]), ALL_WORKSPACES)
     assert found[world.subject].remaining == world.available

@@ -9,7 +9,7 @@ from pathlib import Path
 from latchwork.domains.credits import Balance, Ledger, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, SqliteDatabase
 from tests.domains.credits.spender import GRANTED, SUBJECTS, TASKS
 
 CYCLES = 20
@@ -39,7 +39,7 @@ async def test_what_was_acknowledged_was_spent_and_nothing_else(sqlite_path: Pat
     workspace = await Workspaces(database, ManualClock()).create("acme")
 
     opened = {subject: Balance(GRANTED) for subject in SUBJECTS}
-    await database.write(lambda c: store.open_balances(c, workspace.id, opened, 0))
+    await database.write(lambda c: store.open_balances(c, workspace.id, opened, 0), ALL_WORKSPACES)
     await database.close()
     acknowledged: Counter[str] = Counter()
     chance = random.Random(20_241)

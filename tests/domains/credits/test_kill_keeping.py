@@ -15,7 +15,7 @@ from latchwork.domains.credits.rules import DAY_MS
 from latchwork.domains.credits.tables import holds
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import Connection, SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, SqliteDatabase
 from tests.domains.credits.keeper import DEAREST, HOLDERS, LARGEST, SPENDERS, SUBJECTS, TTL_MS
 
 CYCLES = 12
@@ -67,7 +67,9 @@ async def test_nothing_is_lost_given_away_settled_or_refilled_twice(sqlite_path:
     workspace = await Workspaces(database, ManualClock()).create("acme")
     oracle = Oracle(1_800_000_000_000)
     opened = {subject: Balance(GRANTED, REFILL) for subject in SUBJECTS}
-    await database.write(lambda c: store.open_balances(c, workspace.id, opened, oracle.now_ms))
+    await database.write(
+        lambda c: store.open_balances(c, workspace.id, opened, oracle.now_ms), ALL_WORKSPACES
+    )
     await database.close()
     chance = random.Random(7)
     for cycle in range(1, CYCLES + 1):
@@ -82,7 +84,7 @@ async def test_nothing_is_lost_given_away_settled_or_refilled_twice(sqlite_path:
 async def _check(database: SqliteDatabase, oracle: Oracle, cycle: int) -> None:
     ledger = Ledger(database)
     await ledger.open()
-    standing = await database.read(_standing)
+    standing = await database.read(_standing, ALL_WORKSPACES)
     added = await _refilled(database)
     in_flight = cycle * (SPENDERS * DEAREST + HOLDERS * LARGEST)
     for subject in SUBJECTS:
@@ -103,7 +105,7 @@ async def _check_returning(
     before = {subject: await ledger.settled(subject) or 0 for subject in SUBJECTS}
     oracle.now_ms += TTL_MS + DAY_MS // 6
     await Holds(database, ledger, ManualClock(oracle.now_ms)).sweep()
-    assert await database.read(_standing) == {}
+    assert await database.read(_standing, ALL_WORKSPACES) == {}
     for subject in SUBJECTS:
         held = sum(amount for whose, amount in standing.values() if whose == subject)
         assert await ledger.settled(subject) == before[subject] + held
@@ -116,7 +118,7 @@ def _standing(connection: Connection) -> dict[str, tuple[str, int]]:
 async def _refilled(database: SqliteDatabase) -> Counter[str]:
     """What refills added to each subject, which happened at most once a day."""
     question = select(audit_log.c.time_ms, audit_log.c.resources).where(audit_log.c.event == "credits.refill")
-    rows = await database.read(lambda connection: connection.execute(question).all())
+    rows = await database.read(lambda connection: connection.execute(question).all(), ALL_WORKSPACES)
     each = [(row.time_ms // DAY_MS, resource) for row in rows for resource in row.resources]
     moments = [(day, resource["id"]) for day, resource in each]
     assert len(moments) == len(set(moments))

@@ -9,7 +9,7 @@ from latchwork.domains.credits import Balance, Change, Ledger, Refill, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest, Unavailable
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 SUBJECT = "key_1"
 
@@ -20,7 +20,9 @@ async def workspace_id(database: Database) -> str:
 
 
 async def _opened(database: Database, workspace_id: str, remaining: int) -> Ledger:
-    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(remaining)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(remaining)}, 0), ALL_WORKSPACES
+    )
     ledger = Ledger(database)
     await ledger.open()
     return ledger
@@ -41,7 +43,9 @@ async def _abandon(ledger: Ledger) -> None:
 
 async def _rewrite(ledger: Ledger, database: Database, workspace_id: str, change: Change) -> Balance | None:
     async with ledger.rewriting(SUBJECT) as unfolded:
-        after = await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0))
+        after = await database.write(
+            lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0), ALL_WORKSPACES
+        )
         ledger.put(SUBJECT, None if after is None else after.remaining)
     return after
 
@@ -51,7 +55,7 @@ async def test_a_hundred_credits_are_spent_a_hundred_times(database: Database, w
     done = await asyncio.gather(*(ledger.spend(SUBJECT, 1) for _ in range(64 * 3)))
     assert done.count(True) == 100
     await ledger.close()
-    assert (await database.read(lambda c: store.find(c, [SUBJECT])))[SUBJECT].remaining == 0
+    assert (await database.read(lambda c: store.find(c, [SUBJECT]), ALL_WORKSPACES))[SUBJECT].remaining == 0
 
 
 async def test_what_was_acknowledged_survives_a_kill(database: Database, workspace_id: str) -> None:
@@ -93,7 +97,9 @@ async def test_spends_wait_for_a_rewriting_and_meet_the_new_balance(
         assert ledger.try_spend(SUBJECT, 1) is None
         waiting = asyncio.ensure_future(ledger.spend(SUBJECT, 5))
         change = Change(remaining=5)
-        await database.write(lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0))
+        await database.write(
+            lambda c: store.rewrite(c, workspace_id, SUBJECT, unfolded, change, 0), ALL_WORKSPACES
+        )
         ledger.put(SUBJECT, 5)
     assert await waiting is True
     assert ledger.available(SUBJECT) == 0
@@ -150,7 +156,9 @@ class Breaking:
 
 async def test_a_journal_that_fails_gives_everything_back(database: Database, workspace_id: str) -> None:
     breaking = Breaking(database)
-    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0), ALL_WORKSPACES
+    )
     ledger = Ledger(breaking)
     await ledger.open()
     await ledger.spend(SUBJECT, 1)
@@ -176,7 +184,9 @@ async def test_what_is_forgotten_is_read_again(database: Database, workspace_id:
 
 async def test_both_balances_pay_or_neither(database: Database, workspace_id: str) -> None:
     ledger = await _opened(database, workspace_id, 5)
-    await database.write(lambda c: store.open_balances(c, workspace_id, {"id_1": Balance(2)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace_id, {"id_1": Balance(2)}, 0), ALL_WORKSPACES
+    )
     for subject in (SUBJECT, "id_1"):
         await ledger.settled(subject)
     assert ledger.try_spend_both(SUBJECT, "id_1", 2) is True
@@ -211,7 +221,9 @@ async def test_a_row_that_is_not_even_taken_gives_everything_back(
     database: Database, workspace_id: str
 ) -> None:
     refusing = Refusing(database)
-    await database.write(lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace_id, {SUBJECT: Balance(10)}, 0), ALL_WORKSPACES
+    )
     ledger = Ledger(refusing)
     await ledger.open()
     await ledger.settled(SUBJECT)
@@ -233,5 +245,5 @@ async def test_a_fold_waits_for_the_row_that_is_on_its_way(database: Database, w
     assert not on_its_way.settled and ledger.commit_of_now().settled, "it is being written"
     await ledger.fold()
     assert on_its_way.settled
-    assert (await database.read(lambda c: store.find(c, [SUBJECT])))[SUBJECT].remaining == 88
+    assert (await database.read(lambda c: store.find(c, [SUBJECT]), ALL_WORKSPACES))[SUBJECT].remaining == 88
     await ledger.close()

@@ -9,7 +9,7 @@ from latchwork.domains.credits import Balance, Change, Ledger, store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 SUBJECT = "key_1"
@@ -30,19 +30,21 @@ class Bench:
     async def _rewrite(self, unfolded: int, amount: int) -> Balance | None:
         change = Change(add=amount)
         after = await self.database.write(
-            lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change, 0)
+            lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change, 0), ALL_WORKSPACES
         )
         self.ledger.put(SUBJECT, None if after is None else after.remaining)
         return after
 
     async def stored(self) -> Balance:
-        return (await self.database.read(lambda c: store.find(c, [SUBJECT])))[SUBJECT]
+        return (await self.database.read(lambda c: store.find(c, [SUBJECT]), ALL_WORKSPACES))[SUBJECT]
 
 
 @pytest.fixture
 async def bench(database: Database) -> Bench:
     workspace = await Workspaces(database, ManualClock()).create("acme")
-    await database.write(lambda c: store.open_balances(c, workspace.id, {SUBJECT: Balance(10)}, 0))
+    await database.write(
+        lambda c: store.open_balances(c, workspace.id, {SUBJECT: Balance(10)}, 0), ALL_WORKSPACES
+    )
     bench = Bench(database, workspace.id)
     await bench.ledger.open()
     await bench.ledger.settled(SUBJECT)
@@ -203,7 +205,7 @@ async def test_a_row_in_doubt_and_a_failing_replacement_leave_the_fold_for_later
 async def test_a_deleted_subject_leaves_neither_balance_nor_spends(bench: Bench) -> None:
     await bench.ledger.spend(SUBJECT, 3)
     async with bench.ledger.rewriting(SUBJECT):
-        await bench.database.write(lambda c: store.close_balances(c, [SUBJECT]))
+        await bench.database.write(lambda c: store.close_balances(c, [SUBJECT]), ALL_WORKSPACES)
         bench.ledger.put(SUBJECT, None)
     await bench.ledger.fold()
     assert await bench.ledger.settled(SUBJECT) is None

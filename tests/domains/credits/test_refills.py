@@ -4,6 +4,7 @@ import asyncio
 import calendar
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from latchwork.domains.credits.rules import DAY_MS, next_refill_ms
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 SUBJECT = "key_1"
@@ -81,25 +82,28 @@ class Bench:
     async def give(self, subject_id: str, remaining: int, refill: Refill | None = DAILY) -> None:
         opened = {subject_id: Balance(remaining, refill)}
         now_ms = self.clock.now_ms()
-        await self.database.write(lambda c: store.open_balances(c, self.workspace_id, opened, now_ms))
+        await self.database.write(
+            lambda c: store.open_balances(c, self.workspace_id, opened, now_ms), ALL_WORKSPACES
+        )
 
     async def change(self, change: Change) -> None:
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(SUBJECT) as unfolded:
             after = await self.database.write(
-                lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change, now_ms)
+                lambda c: store.rewrite(c, self.workspace_id, SUBJECT, unfolded, change, now_ms),
+                ALL_WORKSPACES,
             )
             self.ledger.put(SUBJECT, None if after is None else after.remaining)
 
     async def balance(self) -> Balance:
-        found = await self.database.read(lambda connection: store.find(connection, [SUBJECT]))
+        found = await self.database.read(lambda connection: store.find(connection, [SUBJECT]), ALL_WORKSPACES)
         return found[SUBJECT]
 
     async def entries(self) -> list[list[dict[str, Any]]]:
         """The resources of every audit row of a refill."""
         question = select(audit_log.c.resources).where(audit_log.c.event == "credits.refill")
         rows = await self.database.read(
-            lambda c: c.execute(question.order_by(audit_log.c.seq)).scalars().all()
+            lambda c: c.execute(question.order_by(audit_log.c.seq)).scalars().all(), ALL_WORKSPACES
         )
         return list(rows)
 
@@ -126,7 +130,9 @@ async def test_a_balance_rises_to_its_amount_at_its_moment_and_once(bench: Bench
     assert await bench.refills.sweep() == 45
     await bench.ledger.close()
     assert await bench.balance() == Balance(50, DAILY, _ms(2027, 1, 17))
-    assert await bench.database.read(lambda c: audit.first_break(c, bench.workspace_id)) is None
+    assert (
+        await bench.database.read(lambda c: audit.first_break(c, bench.workspace_id), ALL_WORKSPACES) is None
+    )
 
 
 async def test_a_balance_that_is_higher_stays_and_was_not_refilled(bench: Bench) -> None:
@@ -217,11 +223,13 @@ async def test_spends_beside_a_refill_are_neither_lost_nor_refused(bench: Bench)
 async def test_many_are_refilled_a_portion_a_write_and_stay_out_of_memory(bench: Bench) -> None:
     many = {f"key_{number:03}": Balance(number, DAILY) for number in range(450)}
     now_ms = bench.clock.now_ms()
-    await bench.database.write(lambda c: store.open_balances(c, bench.workspace_id, many, now_ms))
+    await bench.database.write(
+        lambda c: store.open_balances(c, bench.workspace_id, many, now_ms), ALL_WORKSPACES
+    )
     await bench.ledger.settled("key_007")
     bench.clock.advance(DAY_MS)
     assert await bench.refills.sweep() == sum(50 - number for number in range(50))
-    found = await bench.database.read(lambda c: store.find(c, many))
+    found = await bench.database.read(lambda c: store.find(c, many), ALL_WORKSPACES)
     assert {each.remaining for each in found.values()} == set(range(50, 450))
     assert set(bench.ledger.balances) == {"key_007"}
     told = {resource["id"] for entry in await bench.entries() for resource in entry}
@@ -234,13 +242,14 @@ async def test_each_workspace_is_told_of_its_own_refills(bench: Bench) -> None:
     await bench.give(SUBJECT, 20)
     opened = {"id_1": Balance(10, DAILY)}
     now_ms = bench.clock.now_ms()
-    await bench.database.write(lambda c: store.open_balances(c, other.id, opened, now_ms))
+    await bench.database.write(lambda c: store.open_balances(c, other.id, opened, now_ms), ALL_WORKSPACES)
     bench.clock.advance(DAY_MS)
     assert await bench.refills.sweep() == 70
     found = sorted(entry[0]["id"] for entry in await bench.entries())
     assert found == ["id_1", SUBJECT]
     for workspace_id in (bench.workspace_id, other.id):
-        assert await bench.database.read(lambda c, w=workspace_id: audit.first_break(c, w)) is None  # type: ignore[misc]
+        holds = partial(audit.first_break, workspace_id=workspace_id)
+        assert await bench.database.read(holds, workspace_id) is None
     await bench.ledger.close()
 
 

@@ -26,7 +26,7 @@ from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 from tests.domains.credits.flaky import FlakyDatabase, abandon
 
 TTL_MS = 1_000
@@ -122,7 +122,8 @@ class World:
     async def _add(self, subject: str, amount: int) -> None:
         async with self.ledger.rewriting(subject) as unfolded:
             after = await self.database.write(
-                lambda c: store.rewrite(c, self.who.workspace_id, subject, unfolded, Change(add=amount), 0)
+                lambda c: store.rewrite(c, self.who.workspace_id, subject, unfolded, Change(add=amount), 0),
+                ALL_WORKSPACES,
             )
             assert after is not None
             self.ledger.put(subject, after.remaining)
@@ -178,7 +179,7 @@ class World:
         """What the audit log says was added; sweeps also refill what other worlds left in the database."""
         mine = (audit_log.c.workspace_id == self.who.workspace_id, audit_log.c.event == "credits.refill")
         rows = await self.database.read(
-            lambda c: c.execute(select(audit_log.c.resources).where(*mine)).scalars().all()
+            lambda c: c.execute(select(audit_log.c.resources).where(*mine)).scalars().all(), ALL_WORKSPACES
         )
         added = sum(resource["meta"]["added"] for row in rows for resource in row)
         self.granted[self.identity] += added - self.refilled
@@ -237,7 +238,9 @@ async def _world(database: Database) -> World:
     world.granted = {world.key: 30, world.identity: 40}
     world.spent = dict.fromkeys(world.granted, 0)
     opened = {world.key: Balance(30), world.identity: Balance(40, REFILL)}
-    await database.write(lambda c: store.open_balances(c, workspace.id, opened, 1_700_000_000_000))
+    await database.write(
+        lambda c: store.open_balances(c, workspace.id, opened, 1_700_000_000_000), ALL_WORKSPACES
+    )
     await world.start()
     return world
 
@@ -253,7 +256,9 @@ async def test_granted_is_available_and_held_and_spent_of_both(
         await world.check()
     await world.crash(0)
     await world.ledger.close()
-    found = await database.read(lambda connection: store.find(connection, list(world.granted)))
+    found = await database.read(
+        lambda connection: store.find(connection, list(world.granted)), ALL_WORKSPACES
+    )
     assert {subject: found[subject].remaining for subject in world.granted} == {
         subject: world.available(subject) for subject in world.granted
     }

@@ -14,7 +14,7 @@ from latchwork.domains.credits.tables import balances
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import PostgresDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, PostgresDatabase
 from tests.engines.fault_proxy import FaultProxy
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
 
@@ -51,12 +51,15 @@ async def grant(database: PostgresDatabase, **amounts: int) -> None:
     """Give subjects their first balances."""
     workspace = await Workspaces(database, ManualClock()).create("acme", None)
     opened = {subject: Balance(amount) for subject, amount in amounts.items()}
-    await database.write(lambda connection: store.open_balances(connection, workspace.id, opened, 0))
+    await database.write(
+        lambda connection: store.open_balances(connection, workspace.id, opened, 0), ALL_WORKSPACES
+    )
 
 
 async def left(database: PostgresDatabase) -> dict[str, int]:
     rows = await database.read(
-        lambda connection: connection.execute(select(balances.c.subject_id, balances.c.remaining)).all()
+        lambda connection: connection.execute(select(balances.c.subject_id, balances.c.remaining)).all(),
+        ALL_WORKSPACES,
     )
     return {row.subject_id: row.remaining for row in rows}
 
@@ -118,7 +121,8 @@ async def rewrite(of: Node, subject: str, change: Change) -> int | None:
     workspace_id = (await Workspaces(database, ManualClock()).all())[0].id
     async with ledger.rewriting(subject) as unfolded:
         after = await database.write(
-            lambda connection: store.rewrite(connection, workspace_id, subject, unfolded, change, 0)
+            lambda connection: store.rewrite(connection, workspace_id, subject, unfolded, change, 0),
+            ALL_WORKSPACES,
         )
         ledger.put(subject, None if after is None else after.remaining)
     return None if after is None else after.remaining

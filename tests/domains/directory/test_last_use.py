@@ -7,7 +7,7 @@ from latchwork.domains.directory import LastUse, store
 from latchwork.domains.directory.store import Entry
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from tests.domains.credits.flaky import FlakyDatabase
 
 NOW_MS = 1_800_000_000_000
@@ -16,7 +16,7 @@ NOW_MS = 1_800_000_000_000
 @pytest.fixture
 async def analytics(database: Database) -> Analytics:
     """Analytics that note uses, over a database with the keys `key_1` and `key_2`."""
-    await database.write(_add_keys)
+    await database.write(_add_keys, ALL_WORKSPACES)
     return Analytics(None, None, ManualClock(NOW_MS))
 
 
@@ -47,7 +47,7 @@ async def test_the_use_of_a_key_that_is_gone_leaves_nothing_behind(
 ) -> None:
     analytics.uses["key_3"] = NOW_MS
     await LastUse(database, analytics).save()
-    assert await database.read(lambda c: store.uses_of(c, ["key_1", "key_3"])) == {"key_1": 0}
+    assert await database.read(lambda c: store.uses_of(c, ["key_1", "key_3"]), ALL_WORKSPACES) == {"key_1": 0}
 
 
 async def test_what_could_not_be_written_waits_for_the_next_time(
@@ -80,7 +80,9 @@ async def test_a_stop_writes_what_is_noted_and_survives_a_failure(
 
 
 async def _stored(database: Database, key_id: str) -> int:
-    return (await database.read(lambda connection: store.uses_of(connection, [key_id])))[key_id]
+    return (await database.read(lambda connection: store.uses_of(connection, [key_id]), ALL_WORKSPACES))[
+        key_id
+    ]
 
 
 def _add_keys(connection: Connection) -> None:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class Telling(SqliteDatabase):
     """A database that tells of every write that is durable."""
 
-    async def write(self, unit: Unit[T]) -> T:
-        result = await super().write(unit)
+    async def write(self, unit: Unit[T], workspace_id: str) -> T:
+        result = await super().write(unit, workspace_id)
         os.write(1, b"written\n")
         return result
 

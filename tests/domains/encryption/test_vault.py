@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sealing import SealingKey
-from latchwork.kernel.sql import Connection, Database, SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database, SqliteDatabase
 from tests.domains.credits.flaky import FlakyDatabase
 
 FIRST, SECOND, THIRD = SealingKey.fresh(), SealingKey.fresh(), SealingKey.fresh()
@@ -43,11 +44,13 @@ async def _tenants(database: Database, count: int) -> list[Principal]:
 
 
 async def _sealed(database: Database, vault: Vault, who: Principal, text: str = "secret") -> bytes:
-    return await database.write(lambda connection: vault.seal(connection, who, "key_1", text))
+    return await database.write(lambda connection: vault.seal(connection, who, "key_1", text), ALL_WORKSPACES)
 
 
 async def _opened(database: Database, vault: Vault, who: Principal, sealed: bytes) -> str:
-    found = await database.read(lambda c: vault.reveal(c, who.workspace_id, {"key_1": sealed}))
+    found = await database.read(
+        lambda c: vault.reveal(c, who.workspace_id, {"key_1": sealed}), ALL_WORKSPACES
+    )
     return found["key_1"]
 
 
@@ -58,7 +61,7 @@ async def test_a_secret_is_opened_by_whoever_has_the_key(database: Database) -> 
     again = _vault(database, SECOND, FIRST)
     assert [await _opened(database, again, who, sealed) for sealed in (one, two)] == ["one", "two"]
     assert (await vault.usage()).data_keys == {FIRST.id: 1}
-    assert await database.read(lambda c: audit.first_break(c, who.workspace_id)) is None
+    assert await database.read(lambda c: audit.first_break(c, who.workspace_id), ALL_WORKSPACES) is None
 
 
 async def test_a_secret_opens_for_no_other_subject_and_in_no_other_workspace(database: Database) -> None:
@@ -69,7 +72,7 @@ async def test_a_secret_opens_for_no_other_subject_and_in_no_other_workspace(dat
     for workspace_id, subject_id in ((here.workspace_id, "key_2"), (there.workspace_id, "key_1")):
         moved = {subject_id: sealed}
         with pytest.raises(SecretDamaged):
-            await database.read(lambda c, w=workspace_id, m=moved: vault.reveal(c, w, m))  # type: ignore[misc]
+            await database.read(lambda c, w=workspace_id, m=moved: vault.reveal(c, w, m), ALL_WORKSPACES)  # type: ignore[misc]
 
 
 async def test_a_data_key_opens_in_no_other_workspace(database: Database) -> None:
@@ -84,7 +87,7 @@ async def test_a_data_key_opens_in_no_other_workspace(database: Database) -> Non
         theirs = data_keys.c.workspace_id == there.workspace_id
         connection.execute(update(data_keys).where(theirs).values(sealed=mine.sealed))
 
-    await database.write(swap)
+    await database.write(swap, ALL_WORKSPACES)
     assert await _opened(database, vault, here, sealed) == "secret"
     with pytest.raises(SecretDamaged):
         await _opened(database, vault, there, sealed)
@@ -136,7 +139,8 @@ async def test_a_rotation_reseals_data_keys_and_no_secrets(database: Database) -
     purged = _vault(database, SECOND)
     for who, secret in zip(tenants, sealed, strict=True):
         assert await _opened(database, purged, who, secret) == who.workspace_id
-        assert await database.read(lambda c, w=who: audit.first_break(c, w.workspace_id)) is None  # type: ignore[misc]
+        holds = partial(audit.first_break, workspace_id=who.workspace_id)
+        assert await database.read(holds, who.workspace_id) is None
 
 
 async def test_a_rotation_without_a_key_that_is_needed_changes_nothing(database: Database) -> None:
@@ -156,7 +160,9 @@ async def test_a_rotation_that_meets_damage_changes_nothing(database: Database) 
     for who in (one, two):
         await _sealed(database, vault, who)
     broken = data_keys.c.workspace_id == two.workspace_id
-    await database.write(lambda c: c.execute(update(data_keys).where(broken).values(sealed=b"broken")))
+    await database.write(
+        lambda c: c.execute(update(data_keys).where(broken).values(sealed=b"broken")), ALL_WORKSPACES
+    )
     with pytest.raises(SecretDamaged, match=f"Nothing was changed.*{two.workspace_id}"):
         await vault.rotate(Keyring(SECOND, (FIRST,)))
     assert (await vault.usage()).data_keys == {FIRST.id: 2}
@@ -202,7 +208,7 @@ async def _seeded(database: Database) -> list[str]:
             sealed = rules.sealed_data_key(Keyring(FIRST), workspace_id, SealingKey.fresh())
             store.add(connection, sealed, 0)
 
-    await database.write(seed)
+    await database.write(seed, ALL_WORKSPACES)
     return ids
 
 

@@ -11,7 +11,7 @@ from latchwork.domains.identities import store
 from latchwork.domains.identities.tables import identities
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 Known = dict[str, str]
 """Ids and external ids."""
@@ -27,7 +27,7 @@ def _add(connection: Connection, workspace_id: str, some: Iterable[tuple[str, st
 
 
 async def added(database: Database, workspace_id: str, some: Known) -> Known:
-    await database.write(partial(_add, workspace_id=workspace_id, some=list(some.items())))
+    await database.write(partial(_add, workspace_id=workspace_id, some=list(some.items())), ALL_WORKSPACES)
     return some
 
 
@@ -35,7 +35,8 @@ async def searched(
     database: Database, workspace_id: str, search: str, cursor: str = "", limit: int = 101
 ) -> list[str]:
     found = await database.read(
-        partial(store.page, workspace_id=workspace_id, search=search, cursor=cursor, limit=limit)
+        partial(store.page, workspace_id=workspace_id, search=search, cursor=cursor, limit=limit),
+        ALL_WORKSPACES,
     )
     return [identity.id for identity in found]
 
@@ -127,7 +128,9 @@ async def test_what_is_deleted_is_searched_no_more(database: Database) -> None:
     tenant = await workspace(database, "acme")
     known = await added(database, tenant, {f"id_{n:06d}": f"user_{n:06d}" for n in range(50)})
     for gone in ("id_000007", "id_000049"):
-        await database.write(partial(store.change, identity_id=gone, values={"deleted_at_ms": 5}, now_ms=5))
+        await database.write(
+            partial(store.change, identity_id=gone, values={"deleted_at_ms": 5}, now_ms=5), ALL_WORKSPACES
+        )
         del known[gone]
     known |= await added(database, tenant, {"id_000050": "user_000007"})
     for search in ("user", "000007", "id_000049", "000049"):

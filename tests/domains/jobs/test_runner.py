@@ -16,7 +16,7 @@ from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database, SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database, SqliteDatabase
 from latchwork.kernel.sql.outbox import waiting
 from tests.domains.credits.flaky import FlakyDatabase
 from tests.domains.jobs.kinds import Standing, Telling
@@ -46,14 +46,16 @@ class Works:
 
     async def queue(self, who: Principal, items: list[str], kind: str = "tests.telling", **more: Any) -> str:
         wanted = Wanted(kind, "api_1", items, len(items), **more)
-        return await self.db.write(lambda connection: self.jobs.queue(connection, who, wanted))
+        return await self.db.write(
+            lambda connection: self.jobs.queue(connection, who, wanted), ALL_WORKSPACES
+        )
 
     async def job(self, who: Principal, job_id: str, kind: str = "tests.telling") -> Job:
         return (await self.jobs.get(who, kind, job_id))[0]
 
     async def told(self) -> list[str]:
         """The items that were done, in order."""
-        events = await self.db.read(lambda connection: waiting(connection, 1000))
+        events = await self.db.read(lambda connection: waiting(connection, 1000), ALL_WORKSPACES)
         return [event.data["item"] for _, event in events]
 
 
@@ -256,12 +258,12 @@ class TestTrouble:
         def claim(connection: Connection) -> Job | None:
             return store.claim(connection, ["tests.telling"], [], works.clock.now_ms())
 
-        job = await works.db.write(claim)
+        job = await works.db.write(claim, ALL_WORKSPACES)
         assert job is not None
         advance = partial(store.advance, job=job, portion=Portion(1), now_ms=works.clock.now_ms())
-        assert (await works.db.write(advance)).position == 1
+        assert (await works.db.write(advance, ALL_WORKSPACES)).position == 1
         with pytest.raises(store.NotOurs):
-            await works.db.write(advance)
+            await works.db.write(advance, ALL_WORKSPACES)
         assert (await works.job(works.acme, job.id)).succeeded == 1
 
 
@@ -322,15 +324,15 @@ class _HeldDatabase:
     async def close(self) -> None:
         await self.real.close()
 
-    async def read(self, unit: Any) -> Any:
-        return await self.real.read(unit)
+    async def read(self, unit: Any, workspace_id: str) -> Any:
+        return await self.real.read(unit, workspace_id)
 
-    async def write(self, unit: Any) -> Any:
+    async def write(self, unit: Any, workspace_id: str) -> Any:
         self._writes += 1
         if self._writes >= self.hold_from:
             self.holding.set()
             await self.release.wait()
-        return await self.real.write(unit)
+        return await self.real.write(unit, workspace_id)
 
     def appender(self, statement: Any) -> Any:
         return self.real.appender(statement)

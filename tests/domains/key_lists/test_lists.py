@@ -18,7 +18,7 @@ from latchwork.domains.keys import store as keys_store
 from latchwork.domains.workspaces import Workspaces
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import BadRequest
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 
 NOW_MS = 1_800_000_000_000
 SORTS: tuple[Sort, ...] = get_args(Sort)
@@ -51,7 +51,7 @@ async def known(database: Database) -> list[Known]:
     """Sixty keys of two APIs in no order; beside them deleted ones, those of a deleted API, and foreign ones."""
     workspaces = Workspaces(database, ManualClock(NOW_MS))
     mine, foreign = await workspaces.create("mine", None), await workspaces.create("foreign", None)
-    return await database.write(lambda connection: _filled(connection, mine.id, foreign.id))
+    return await database.write(lambda connection: _filled(connection, mine.id, foreign.id), ALL_WORKSPACES)
 
 
 EFFORTS = {
@@ -140,7 +140,7 @@ async def _pages(
             assert wanted is not None
             return store.page(connection, wanted, start, limit, effort)
 
-        found, following = await database.read(question)
+        found, following = await database.read(question, ALL_WORKSPACES)
         yield found
         if following is None:
             return

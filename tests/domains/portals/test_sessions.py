@@ -15,7 +15,7 @@ from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database, SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database, SqliteDatabase
 
 HOUR_MS = 3_600_000
 
@@ -43,7 +43,7 @@ class Lobby:
         await self.sessions.create(self.who, NewSession("portal", user, ("keys:read",)))
 
     async def kept(self) -> list[str]:
-        return await self.db.read(_users)
+        return await self.db.read(_users, ALL_WORKSPACES)
 
 
 def _users(connection: Connection) -> list[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.invalidations import Tag
-from latchwork.kernel.sql import Database, PostgresDatabase, SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Database, PostgresDatabase, SqliteDatabase
 from latchwork.kernel.sql.changes import changed
 
 ONE: Tag = ("key", b"1" * 32)
@@ -30,7 +30,7 @@ async def test_what_changed_is_announced_before_the_write_is_acknowledged(databa
         changed(connection, OTHER)
         return len(heard)
 
-    assert (await database.write(unit), heard) == (0, [ONE, OTHER])
+    assert (await database.write(unit, ALL_WORKSPACES), heard) == (0, [ONE, OTHER])
 
 
 async def test_a_unit_that_fails_announces_nothing(database: Database) -> None:
@@ -41,11 +41,11 @@ async def test_a_unit_that_fails_announces_nothing(database: Database) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await database.write(failing)
+        await database.write(failing, ALL_WORKSPACES)
     outcomes = await asyncio.gather(
-        database.write(lambda connection: changed(connection, OTHER)),
-        database.write(failing),
-        database.write(lambda connection: changed(connection, OTHER)),
+        database.write(lambda connection: changed(connection, OTHER), ALL_WORKSPACES),
+        database.write(failing, ALL_WORKSPACES),
+        database.write(lambda connection: changed(connection, OTHER), ALL_WORKSPACES),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [type(None), LookupError, type(None)]
@@ -55,7 +55,7 @@ async def test_a_unit_that_fails_announces_nothing(database: Database) -> None:
 async def test_a_unit_that_changes_nothing_announces_nothing(database: Database) -> None:
     calls: list[object] = []
     database.invalidations.listen(calls.append)
-    await database.write(lambda connection: changed(connection))
+    await database.write(lambda connection: changed(connection), ALL_WORKSPACES)
     assert calls == []
 
 
@@ -71,7 +71,7 @@ async def test_a_commit_of_sqlite_that_fails_announces_nothing(sqlite_path: str)
         ran.append("to its end")
 
     with pytest.raises(Unavailable):
-        await database.write(unit)
+        await database.write(unit, ALL_WORKSPACES)
     assert (heard, ran) == ([], ["to its end"])
     await database.close()
 
@@ -95,7 +95,7 @@ async def test_a_unit_that_is_run_again_announces_what_it_said_the_last_time(
             collision = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$"
             connection.execute(text(collision))
 
-    await postgres_database.write(unit)
+    await postgres_database.write(unit, ALL_WORKSPACES)
     assert (heard, runs) == ([OTHER], [])
 
 
@@ -112,7 +112,7 @@ async def test_a_commit_whose_answer_is_lost_is_announced_for_it_may_have_happen
         ):
             connection.execute(text(statement))
 
-    await postgres_database.write(break_commits)
+    await postgres_database.write(break_commits, ALL_WORKSPACES)
     heard = heard_by(postgres_database)
 
     def unit(connection: Connection) -> None:
@@ -120,5 +120,5 @@ async def test_a_commit_whose_answer_is_lost_is_announced_for_it_may_have_happen
         changed(connection, ONE)
 
     with pytest.raises(Unavailable):
-        await postgres_database.write(unit)
+        await postgres_database.write(unit, ALL_WORKSPACES)
     assert heard == [ONE]

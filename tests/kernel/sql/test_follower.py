@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.leases import Lease
-from latchwork.kernel.sql import Connection, PostgresDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, PostgresDatabase
 from latchwork.kernel.sql.changes import News, changed, encoded, message_of, news_of
 from latchwork.kernel.sql.follower import Follower
 from latchwork.kernel.sql.leading import Leader
@@ -32,7 +32,7 @@ class Node:
         self.heard += tags
 
     async def change(self, *tags: Tag) -> None:
-        await self.database.write(lambda connection: changed(connection, *tags))
+        await self.database.write(lambda connection: changed(connection, *tags), ALL_WORKSPACES)
 
 
 @asynccontextmanager
@@ -117,7 +117,7 @@ async def test_a_unit_that_fails_tells_nobody(one: Node, other: Node) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):
-        await one.database.write(unit)
+        await one.database.write(unit, ALL_WORKSPACES)
     await other.follower.look()
     assert one.heard == other.heard == []
 
@@ -165,8 +165,12 @@ async def test_one_leads_and_another_when_that_one_has_gone(one: Node, other: No
 
 async def test_old_changes_are_swept(one: Node, other: Node) -> None:
     await one.change(("api", "a"))
-    await other.database.write(lambda connection: connection.execute(text("UPDATE changes SET time_ms = 0")))
+    await other.database.write(
+        lambda connection: connection.execute(text("UPDATE changes SET time_ms = 0")), ALL_WORKSPACES
+    )
     other.follower._swept_s -= 1_000
     await other.follower._attempt()
-    left = await other.database.read(lambda c: c.execute(text("SELECT count(*) FROM changes")).scalar())
+    left = await other.database.read(
+        lambda c: c.execute(text("SELECT count(*) FROM changes")).scalar(), ALL_WORKSPACES
+    )
     assert left == 0

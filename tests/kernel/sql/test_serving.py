@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import PostgresDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, PostgresDatabase
 from tests.engines.fault_proxy import FaultProxy
 
 
@@ -63,7 +63,9 @@ async def test_who_has_lost_the_lock_to_another_is_told_and_writes_nothing_more(
         await lost.wait()
     assert isinstance(await _append(first, "b"), Unavailable)
     assert await _append(second, "c") is None
-    kept = await second.read(lambda c: c.execute(text("SELECT lane FROM transaction_lanes")).scalars().all())
+    kept = await second.read(
+        lambda c: c.execute(text("SELECT lane FROM transaction_lanes")).scalars().all(), ALL_WORKSPACES
+    )
     assert kept == ["c"]
 
 

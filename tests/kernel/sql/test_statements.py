@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
 
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.statements import OF, among, updating
 
 things = Table("things", MetaData(), Column("id", Text, primary_key=True), Column("name", Text))
@@ -21,7 +21,7 @@ async def test_among_finds_every_text_of_the_list_and_no_other(database: Databas
         connection.execute(things.insert(), [{"id": name, "name": name} for name in [*NAMES, "never"]])
         return list(connection.execute(BY_ID, {"among": asked}).scalars())
 
-    assert sorted(await database.write(unit)) == sorted(set(asked) & set(NAMES))
+    assert sorted(await database.write(unit, ALL_WORKSPACES)) == sorted(set(asked) & set(NAMES))
 
 
 async def test_a_list_is_looked_up_by_an_index(sqlite_path: Path) -> None:
@@ -40,4 +40,4 @@ async def test_updating_changes_the_named_columns_of_one_row(database: Database)
         connection.execute(updating(things.c.id, ("name",)), {OF: "a", "name": "new"})
         return {row.id: row.name for row in connection.execute(select(things))}
 
-    assert await database.write(unit) == {"a": "new", "b": "old"}
+    assert await database.write(unit, ALL_WORKSPACES) == {"a": "new", "b": "old"}

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Connection, PostgresDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, PostgresDatabase
 from tests.engines.fault_proxy import FaultProxy
 
 _COUNT = text("UPDATE transaction_lanes SET seq = seq + 1 WHERE lane = 'counted' RETURNING seq")
@@ -26,7 +26,8 @@ async def test_what_a_silent_node_has_locked_is_free_in_time_for_others(
     await near.write(
         lambda connection: connection.execute(
             text("INSERT INTO transaction_lanes (lane, seq, seen_ms) VALUES ('counted', 0, 0)")
-        )
+        ),
+        ALL_WORKSPACES,
     )
     locked = asyncio.Event()
 
@@ -36,13 +37,13 @@ async def test_what_a_silent_node_has_locked_is_free_in_time_for_others(
         locked.set()
         connection.execute(text("SELECT 1"))
 
-    silent = asyncio.ensure_future(distant.write(fall_silent))
+    silent = asyncio.ensure_future(distant.write(fall_silent, ALL_WORKSPACES))
     await locked.wait()
-    assert await near.write(_count) == 1
+    assert await near.write(_count, ALL_WORKSPACES) == 1
     with pytest.raises(Unavailable):
         await silent
     postgres_proxy.cut()
     postgres_proxy.flow()
-    assert await distant.write(_count) == 2
+    assert await distant.write(_count, ALL_WORKSPACES) == 2
     await distant.close()
     await near.close()

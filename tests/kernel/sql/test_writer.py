@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import SqliteDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, SqliteDatabase
 from latchwork.kernel.sql.database import Unit
 
 ADD: TextClause = text("INSERT INTO words (word) VALUES (:word)")
@@ -19,7 +19,9 @@ ADD: TextClause = text("INSERT INTO words (word) VALUES (:word)")
 async def opened(sqlite_path: Path) -> SqliteDatabase:
     database = SqliteDatabase(sqlite_path)
     await database.open()
-    await database.write(lambda c: c.execute(text("CREATE TABLE words (word TEXT PRIMARY KEY)")))
+    await database.write(
+        lambda c: c.execute(text("CREATE TABLE words (word TEXT PRIMARY KEY)")), ALL_WORKSPACES
+    )
     return database
 
 
@@ -28,7 +30,9 @@ def _add(word: str) -> Unit[Any]:
 
 
 async def _words(database: SqliteDatabase) -> list[str]:
-    return await database.read(lambda c: sorted(c.execute(text("SELECT word FROM words")).scalars()))
+    return await database.read(
+        lambda c: sorted(c.execute(text("SELECT word FROM words")).scalars()), ALL_WORKSPACES
+    )
 
 
 async def _appended(database: SqliteDatabase, *words: str) -> list[Exception | None]:
@@ -47,7 +51,9 @@ def _fail(connection: Connection) -> None:
 
 async def test_a_unit_that_fails_among_others_fails_alone(opened: SqliteDatabase) -> None:
     units = [_add("a"), _fail, _add("a"), _add("b")]
-    outcomes = await asyncio.gather(*(opened.write(unit) for unit in units), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(opened.write(unit, ALL_WORKSPACES) for unit in units), return_exceptions=True
+    )
     assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [
         LookupError,
         Unavailable,
@@ -58,7 +64,7 @@ async def test_a_unit_that_fails_among_others_fails_alone(opened: SqliteDatabase
 
 async def test_a_unit_that_fails_by_itself_leaves_nothing(opened: SqliteDatabase) -> None:
     with pytest.raises(LookupError):
-        await opened.write(_fail)
+        await opened.write(_fail, ALL_WORKSPACES)
     assert await _words(opened) == []
     await opened.close()
 
@@ -78,33 +84,33 @@ async def test_when_sqlite_gives_up_a_group_none_of_it_happened(opened: SqliteDa
 
     units: list[Unit[Any]] = [_add("a"), give_up, _add("b")]
     outcomes = await asyncio.gather(
-        *(opened.write(unit) for unit in [_add("first"), *units]), return_exceptions=True
+        *(opened.write(unit, ALL_WORKSPACES) for unit in [_add("first"), *units]), return_exceptions=True
     )
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes[1:])
     assert set(await _words(opened)) <= {"first"}
-    await opened.write(_add("later"))
+    await opened.write(_add("later"), ALL_WORKSPACES)
     assert "later" in await _words(opened)
     await opened.close()
 
 
 async def test_what_was_queued_before_the_close_still_happens(opened: SqliteDatabase) -> None:
-    waiting = [asyncio.ensure_future(opened.write(_add(word))) for word in "abc"]
+    waiting = [asyncio.ensure_future(opened.write(_add(word), ALL_WORKSPACES)) for word in "abc"]
     await asyncio.sleep(0)
     await opened.close()
     await asyncio.gather(*waiting)
     with pytest.raises(Unavailable):
-        await opened.write(_add("late"))
+        await opened.write(_add("late"), ALL_WORKSPACES)
     await opened.open()
     assert await _words(opened) == ["a", "b", "c"]
     await opened.close()
 
 
 async def test_a_cancelled_writer_does_not_stop_the_write(opened: SqliteDatabase) -> None:
-    task = asyncio.ensure_future(opened.write(_add("a")))
+    task = asyncio.ensure_future(opened.write(_add("a"), ALL_WORKSPACES))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    await opened.write(_add("b"))
+    await opened.write(_add("b"), ALL_WORKSPACES)
     assert await _words(opened) == ["a", "b"]
     await opened.close()
 
@@ -112,5 +118,5 @@ async def test_a_cancelled_writer_does_not_stop_the_write(opened: SqliteDatabase
 async def test_a_database_that_was_never_opened_says_so(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "never.db")
     with pytest.raises(Unavailable):
-        await database.write(_add("a"))
+        await database.write(_add("a"), ALL_WORKSPACES)
     await database.close()

@@ -19,7 +19,7 @@ from latchwork.domains.permissions import store as permissions_store
 from latchwork.domains.permissions.tables import permissions, roles
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
-from latchwork.kernel.sql import PostgresDatabase
+from latchwork.kernel.sql import ALL_WORKSPACES, PostgresDatabase
 from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 from tests.surfaces.rpc.test_permissions import key_with, permission, role, verdict
 
@@ -80,7 +80,7 @@ async def test_more_keys_than_can_be_named_lose_what_they_have_all_the_same(
     count = MOST_NAMED + 2
     made_role, made = await role(acme, "Crowd", "through"), await permission(acme, "direct")
     fill = partial(_fill, api_id=api_id, role_id=made_role, permission_id=made, count=count)
-    await house.platform.db.write(fill)
+    await house.platform.db.write(fill, ALL_WORKSPACES)
     some = [{"key": f"text{n}"} for n in (0, 1, count // 2, count - 1)]
 
     async def held() -> list[tuple[list[str], list[str]]]:
@@ -97,7 +97,10 @@ async def test_more_keys_than_can_be_named_lose_what_they_have_all_the_same(
     assert await held() == [(["other"], ["crowd"])] * 4
     await acme.data("permissions.deleteRole", {"role": "crowd"})
     assert await held() == [([], [])] * 4
-    assert await house.platform.db.read(partial(_count, role_id=made_role, permission_id=made)) == [0] * 4
+    assert (
+        await house.platform.db.read(partial(_count, role_id=made_role, permission_id=made), ALL_WORKSPACES)
+        == [0] * 4
+    )
 
 
 async def test_what_is_still_being_removed_is_found_by_nobody_and_its_name_is_free(
@@ -108,11 +111,13 @@ async def test_what_is_still_being_removed_is_found_by_nobody_and_its_name_is_fr
     tenant = (await house.platform.workspaces.all())[0].id
     db = house.platform.db
     for found in (
-        await db.read(partial(permissions_store.find_role, workspace_id=tenant, name="r")),
-        await db.read(partial(permissions_store.find_permission, workspace_id=tenant, name="b")),
+        await db.read(partial(permissions_store.find_role, workspace_id=tenant, name="r"), ALL_WORKSPACES),
+        await db.read(
+            partial(permissions_store.find_permission, workspace_id=tenant, name="b"), ALL_WORKSPACES
+        ),
     ):
         assert found is not None
-        await db.write(partial(permissions_store.retire, thing=found, now_ms=START_MS))
+        await db.write(partial(permissions_store.retire, thing=found, now_ms=START_MS), ALL_WORKSPACES)
     house.platform.services.verifier.keys.found.clear()
     shown = await verdict(acme, key["key"])
     assert "roles" not in shown and "permissions" not in shown
@@ -129,7 +134,7 @@ async def test_what_is_still_being_removed_is_found_by_nobody_and_its_name_is_fr
     assert [one["slug"] for one in again] == ["b"] and again[0]["id"] != made
     assert await role(acme, "r") != made_role
     await sweep(db, tenant)
-    assert await db.read(partial(_count, role_id=made_role, permission_id=made)) == [0] * 4
+    assert await db.read(partial(_count, role_id=made_role, permission_id=made), ALL_WORKSPACES) == [0] * 4
     assert (await verdict(acme, key["key"]))["permissions"] == ["b"]
 
 
@@ -167,7 +172,7 @@ async def test_two_processes_create_each_thing_once(writers: list[PostgresDataba
         ensure = partial(
             identities_store.ensure, workspace_id=who.workspace_id, external_id=f"user_{n}", now_ms=START_MS
         )
-        first, second = await asyncio.gather(*(db.write(ensure) for db in writers))
+        first, second = await asyncio.gather(*(db.write(ensure, ALL_WORKSPACES) for db in writers))
         assert first[0] == second[0] and first[1] != second[1]
     listed = await Permissions(writers[0], clock).page(who, search="", cursor="", limit=100)
     assert len(listed) == 20

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from latchwork.compose.surfaces import FAMILIES
 from latchwork.domains import audit
 from latchwork.domains.audit.tables import audit_log
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.surfaces.rpc.procedures import Procedure
 from latchwork.surfaces.rpc.services import Services
 from tests.surfaces.rpc.conftest import START_MS, Client, House
@@ -30,7 +31,7 @@ async def limited(house: House, *permissions: str) -> Client:
 
 async def rows(house: House, request_id: str) -> list[Any]:
     question = select(audit_log).where(audit_log.c.correlation_id == request_id)
-    return list(await house.platform.db.read(lambda c: c.execute(question).all()))
+    return list(await house.platform.db.read(lambda c: c.execute(question).all(), ALL_WORKSPACES))
 
 
 async def read(client: Client, **wanted: Any) -> list[dict[str, Any]]:
@@ -148,7 +149,9 @@ class TestCompleteness:
         for client in (acme, nobody):
             await client.post("keys.deleteKey", {"keyId": made["key"]})
             await client.post("rootKeys.deleteKey", {"keyId": made["key"][4:]})
-        everything = await house.platform.db.read(lambda c: repr(c.execute(select(audit_log)).all()))
+        everything = await house.platform.db.read(
+            lambda c: repr(c.execute(select(audit_log)).all()), ALL_WORKSPACES
+        )
         assert made["keyId"] in everything and made["key"] not in everything
         assert made["key"][4:] not in everything
 
@@ -276,7 +279,9 @@ class TestReading:
         await nobody.post("apis.createApi", {"name": "abc"})
         await read(acme)
         workspace = (await house.platform.workspaces.all())[0]
-        assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+        assert (
+            await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
+        )
 
 
 class TestWhatChanged:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from latchwork.compose.surfaces import FAMILIES
 from latchwork.domains.audit.tables import audit_log
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import Client, House
 from tests.surfaces.rpc.test_authorisation import OPERATIONS, World, ask, world_of
 from tests.surfaces.rpc.test_portal import EndUser, exchange, mint, portal_id
@@ -81,7 +82,9 @@ BEFORE: dict[str, str] = {
 async def events(house: House, request_id: str) -> list[str]:
     """The events of a request, each once, in order."""
     rows = select(audit_log.c.event).where(audit_log.c.correlation_id == request_id)
-    found = await house.platform.db.read(lambda c: c.scalars(rows.order_by(audit_log.c.seq)).all())
+    found = await house.platform.db.read(
+        lambda c: c.scalars(rows.order_by(audit_log.c.seq)).all(), ALL_WORKSPACES
+    )
     return list(dict.fromkeys(found))
 
 

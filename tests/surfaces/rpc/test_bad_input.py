@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from latchwork.compose.surfaces import FAMILIES as SERVED
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.kernel.sql.schema import metadata
 from tests.surfaces.rpc.bad_input import Bad, Wrongs
 from tests.surfaces.rpc.conftest import House
@@ -110,7 +111,7 @@ async def trial_of(house: House, family: str) -> AsyncIterator[Trial]:
     token = await token_of(house, acme, world)
     await house.platform.runner.settled()
     document = (await house.http.get("/v2/openapi.json")).json()
-    before = await house.platform.db.read(_everything)
+    before = await house.platform.db.read(_everything, ALL_WORKSPACES)
     had = await acme.data("keys.getKey", {"keyId": world["key"]})
     asked = [
         Asked(house.http, method, name, right, document["paths"][f"/v2/{name}"][method.lower()], key)
@@ -120,7 +121,7 @@ async def trial_of(house: House, family: str) -> AsyncIterator[Trial]:
     trial = Trial(asked, Wrongs(document))
     yield trial
     assert not trial.failures, "\n".join(trial.failures)
-    assert await house.platform.db.read(_everything) == before
+    assert await house.platform.db.read(_everything, ALL_WORKSPACES) == before
     assert (await acme.data("keys.getKey", {"keyId": world["key"]}))["credits"] == had["credits"]
 
 

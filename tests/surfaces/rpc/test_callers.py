@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, select
 
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.kernel.sql.schema import metadata
 from tests.surfaces.rpc.conftest import Client, House
 from tests.surfaces.rpc.test_authorisation import OPEN, OPERATIONS, World, ask, nobodys, outcome, world_of
@@ -62,7 +63,7 @@ async def rows_of(house: House, workspace_id: str) -> dict[str, list[str]]:
             if "workspace_id" in table.c and table.name not in OF_ITS_OWN_TIME
         }
 
-    return await house.platform.db.read(read)
+    return await house.platform.db.read(read, ALL_WORKSPACES)
 
 
 def _bytes_of(answer: httpx.Response, world: World) -> tuple[int, bytes, dict[str, str]]:

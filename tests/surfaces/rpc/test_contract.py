@@ -17,7 +17,7 @@ from latchwork.compose.data_dir import DataDir
 from latchwork.compose.surfaces import surfaces_of
 from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.workspaces.tables import workspaces
-from latchwork.kernel.sql import Connection, metadata
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, metadata
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
 pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)  # nothing here is the database's
@@ -34,7 +34,7 @@ async def create(acme: Client, api_id: str, **wanted: Any) -> dict[str, str]:
 
 async def events(house: House, event: str) -> list[Any]:
     question = select(audit_log).where(audit_log.c.event == event)
-    return list(await house.platform.db.read(lambda c: c.execute(question).all()))
+    return list(await house.platform.db.read(lambda c: c.execute(question).all(), ALL_WORKSPACES))
 
 
 class TestTransport:
@@ -120,7 +120,9 @@ def _schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, An
 
 class TestCallers:
     async def test_a_root_key_of_a_disabled_workspace_is_told_so(self, house: House, acme: Client) -> None:
-        await house.platform.db.write(lambda c: c.execute(workspaces.update().values(enabled=False)) and None)
+        await house.platform.db.write(
+            lambda c: c.execute(workspaces.update().values(enabled=False)) and None, ALL_WORKSPACES
+        )
         for procedure, body in (("apis.listApis", {}), ("ratelimit.limit", ASKED)):
             error = await acme.error(procedure, body, 403)
             assert error["title"] == "Workspace is disabled"
@@ -324,7 +326,7 @@ class TestKeyTexts:
         digest = sha256(made["key"].encode()).digest()
         keys = metadata.tables["keys"]
         row = await house.platform.db.read(
-            lambda c: c.execute(select(keys).where(keys.c.id == made["keyId"])).one()
+            lambda c: c.execute(select(keys).where(keys.c.id == made["keyId"])).one(), ALL_WORKSPACES
         )
         assert digest in [bytes(value) for value in row if isinstance(value, bytes | memoryview)]
 
@@ -461,7 +463,7 @@ class TestKeys:
         await acme.data("keys.deleteKey", {"keyId": made["keyId"], "permanent": True})
         await house.platform.services.keys.last_use.save()
         await house.platform.ledger.fold()
-        found = await house.platform.db.read(lambda c: _mentioning(c, made["keyId"]))
+        found = await house.platform.db.read(lambda c: _mentioning(c, made["keyId"]), ALL_WORKSPACES)
         assert found <= {"audit_log", "outbox"} and "audit_log" in found
 
 
@@ -479,7 +481,7 @@ async def test_rows_of_one_request_share_its_id(house: House, acme: Client, api_
     wanted = {"apiId": api_id, "permissions": ["a"], "externalId": "user_1"}
     answer = await acme.post("keys.createKey", wanted, **headers)
     question = select(audit_log).where(audit_log.c.correlation_id == answer.json()["meta"]["requestId"])
-    rows = await house.platform.db.read(lambda c: c.execute(question).all())
+    rows = await house.platform.db.read(lambda c: c.execute(question).all(), ALL_WORKSPACES)
     assert {row.event for row in rows} == {
         "identity.create",
         "permission.create",

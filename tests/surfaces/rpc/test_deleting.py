@@ -12,7 +12,7 @@ from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.directory.tables import key_texts, key_uses
 from latchwork.domains.keys.tables import keys
 from latchwork.domains.ratelimits.tables import limit_rules
-from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection
 from tests.surfaces.rpc.conftest import Client, House
 from tests.surfaces.rpc.test_management import NOBODY, create, limited
 
@@ -46,7 +46,7 @@ class TestDeleteKeys:
         gone = await acme.data("apis.deleteKeys", {"apiId": api_id, "permanent": True})
         assert gone == {"deletedKeys": 3}
         ids = [key["keyId"] for key in made]
-        assert await house.platform.db.read(lambda connection: _left(connection, ids)) == 0
+        assert await house.platform.db.read(lambda connection: _left(connection, ids), ALL_WORKSPACES) == 0
 
     async def test_more_than_one_step_takes_leaves_an_unbroken_log(
         self, house: House, acme: Client, api_id: str
@@ -59,8 +59,13 @@ class TestDeleteKeys:
         assert await acme.data("apis.deleteKeys", {"apiId": api_id}) == {"deletedKeys": 401}
         workspace = (await house.platform.workspaces.all())[0]
         told = select(func.count()).where(audit_log.c.event == "key.delete")
-        assert await house.platform.db.read(lambda connection: connection.execute(told).scalar()) == 401
-        assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+        assert (
+            await house.platform.db.read(lambda connection: connection.execute(told).scalar(), ALL_WORKSPACES)
+            == 401
+        )
+        assert (
+            await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
+        )
 
     async def test_permission_comes_before_existence(self, house: House, acme: Client, api_id: str) -> None:
         await create(acme, api_id)
@@ -99,7 +104,9 @@ class TestDeleteByTheMethod:
             assert not await is_valid(acme, key["key"])
         ids = [key["keyId"] for key in made]
         rows = select(keys.c.id).where(keys.c.id.in_(ids))
-        left = await house.platform.db.read(lambda connection: connection.execute(rows).scalars().all())
+        left = await house.platform.db.read(
+            lambda connection: connection.execute(rows).scalars().all(), ALL_WORKSPACES
+        )
         assert left == [ids[0]]
 
     async def test_its_statuses_are_those_of_the_procedure(

@@ -8,6 +8,7 @@ import pytest
 
 from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.identities import store
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 from tests.surfaces.rpc.test_permissions import key_with, verdict, walked
 
@@ -26,7 +27,8 @@ async def limited(house: House, *permissions: str) -> Client:
 
 async def events(house: House) -> list[str]:
     rows = await house.platform.db.read(
-        lambda connection: connection.execute(audit_log.select().order_by(audit_log.c.seq)).all()
+        lambda connection: connection.execute(audit_log.select().order_by(audit_log.c.seq)).all(),
+        ALL_WORKSPACES,
     )
     return [row.event for row in rows if row.event.partition(".")[0] in ("identity", "ratelimit")]
 
@@ -177,7 +179,7 @@ class TestListing:
             ensure = partial(
                 store.ensure, workspace_id=workspace.id, external_id=external_id, now_ms=START_MS
             )
-            await house.platform.db.write(ensure)
+            await house.platform.db.write(ensure, ALL_WORKSPACES)
         listed = await acme.data("identities.listIdentities", {"search": search})
         assert [one["externalId"] for one in listed] == found
 

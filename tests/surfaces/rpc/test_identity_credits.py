@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latchwork.domains import audit
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 
 pytestmark = EVERYWHERE
@@ -164,7 +165,7 @@ async def test_permission_comes_first_and_foreign_identities_are_unknown(house: 
     assert foreign == await other.error("identities.updateCredits", {"identity": "unknown"} | body, 404)
     assert foreign["type"].endswith("identity_not_found")
     assert await _left(acme) == 1
-    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
 
 
 async def test_a_key_pays_from_the_identity_it_has_now(acme: Client, api_id: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from latchwork.domains import audit
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 
 pytestmark = EVERYWHERE
@@ -315,12 +316,12 @@ async def test_every_change_stands_in_an_unbroken_audit_log(house: House, acme: 
     await acme.data("keys.updateKey", {"keyId": made["keyId"], "name": "n"})
     await acme.data("keys.deleteKey", {"keyId": made["keyId"]})
     workspace = (await house.platform.workspaces.all())[0]
-    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
 
 
 async def test_no_secret_is_kept_in_any_table(house: House, acme: Client, api_id: str) -> None:
     secrets = [(await create(acme, api_id))["key"] for _ in range(5)] + [acme.key]
-    found = await house.platform.db.read(_everything)
+    found = await house.platform.db.read(_everything, ALL_WORKSPACES)
     assert not [secret for secret in secrets if secret in found]
 
 

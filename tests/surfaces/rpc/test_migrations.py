@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from latchwork.domains import audit
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
 PREFIXED = "github.com/seamapi/prefixed-api-key"
@@ -42,7 +43,7 @@ async def events(house: House) -> list[str]:
         rows = connection.execute(audit_log.select().order_by(audit_log.c.workspace_id, audit_log.c.seq))
         return [row.event for row in rows]
 
-    return await house.platform.db.read(question)
+    return await house.platform.db.read(question, ALL_WORKSPACES)
 
 
 class TestMigrationRecords:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from latchwork.domains import audit
 from latchwork.domains.audit.tables import audit_log
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
 ASKED = {"namespace": "email", "identifier": "user_1", "limit": 2, "duration": 60_000}
@@ -32,7 +33,7 @@ async def last_audit(house: House) -> dict[str, Any]:
         rows = connection.execute(select(audit_log).order_by(audit_log.c.id.desc())).mappings()
         return dict(rows.first())
 
-    return await house.platform.db.read(question)
+    return await house.platform.db.read(question, ALL_WORKSPACES)
 
 
 async def test_namespaces_are_listed_with_their_overrides(acme: Client) -> None:
@@ -189,7 +190,7 @@ async def test_what_is_done_to_a_namespace_is_in_the_audit_log(house: House, acm
     await acme.data("ratelimit.deleteNamespace", {"namespace": "mail"})
     assert (await last_audit(house))["event"] == "ratelimitNamespace.delete"
     workspace = (await house.platform.workspaces.all())[0]
-    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 
 from latchwork.domains.jobs.tables import jobs
 from latchwork.kernel.sealing import SealingKey
-from latchwork.kernel.sql import Connection, metadata
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, metadata
 from latchwork.settings import EncryptionSettings, Secret
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 from tests.surfaces.rpc.test_migrations import (
@@ -163,7 +163,7 @@ class TestCreateKeys:
         assert kept["plaintext"] == "my_text_one"
         await acme.error("keys.getKey", {"keyId": ids[1], "decrypt": True}, 412)
         for table in metadata.tables.values():
-            rows = await house.platform.db.read(partial(rows_of, table=table))
+            rows = await house.platform.db.read(partial(rows_of, table=table), ALL_WORKSPACES)
             assert "my_text_" not in repr(rows)
 
     @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ class TestEnqueueKeys:
         }
         await house.platform.runner.stop()
         await acme.post("migrations.enqueueKeys", body)
-        rows = await house.platform.db.read(partial(rows_of, table=jobs))
+        rows = await house.platform.db.read(partial(rows_of, table=jobs), ALL_WORKSPACES)
         assert "sealed" in repr(rows) and "my_secret_text" not in repr(rows)
         house.platform.runner.start()
         await house.platform.runner.settled()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latchwork.domains.audit.tables import audit_log
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import Client, House
 
 
@@ -38,7 +39,8 @@ async def key_with(acme: Client, api_id: str, **wanted: Any) -> dict[str, str]:
 
 async def events(house: House) -> list[str]:
     rows = await house.platform.db.read(
-        lambda connection: connection.execute(audit_log.select().order_by(audit_log.c.seq)).all()
+        lambda connection: connection.execute(audit_log.select().order_by(audit_log.c.seq)).all(),
+        ALL_WORKSPACES,
     )
     return [
         row.event for row in rows if row.event.partition(".")[0] in ("permission", "role", "authorization")

@@ -11,7 +11,7 @@ from latchwork.domains import audit
 from latchwork.domains.portals.guard import CALLS_PER_MINUTE, GUESSES_PER_MINUTE, REROLLS_PER_HOUR
 from latchwork.domains.portals.sessions import MOST_OF_A_USER
 from latchwork.domains.workspaces.tables import workspaces
-from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 from tests.surfaces.rpc.test_management import limited
 
@@ -384,7 +384,7 @@ class TestExchanging:
     async def test_secrets_are_kept_as_digests_only(self, house: House, acme: Client, portal_id: str) -> None:
         code = await mint(acme, "user_2")
         inside = await enter(house, acme)
-        kept = await house.platform.db.read(_everything_kept)
+        kept = await house.platform.db.read(_everything_kept, ALL_WORKSPACES)
         assert code not in kept and code[4:] not in kept
         assert inside.token not in kept and inside.token[4:] not in kept
 
@@ -546,7 +546,9 @@ class TestInside:
         self, house: House, acme: Client, portal_id: str
     ) -> None:
         inside = await enter(house, acme)
-        await house.platform.db.write(lambda c: c.execute(workspaces.update().values(enabled=False)) and None)
+        await house.platform.db.write(
+            lambda c: c.execute(workspaces.update().values(enabled=False)) and None, ALL_WORKSPACES
+        )
         error = await inside.error("listKeys", {}, 403)
         assert error["title"] == "Workspace is disabled"
 
@@ -731,7 +733,8 @@ class TestRerolling:
                 connection.exec_driver_sql("SELECT actor FROM audit_log WHERE event = 'key.reroll'")
                 .scalars()
                 .all()
-            )
+            ),
+            ALL_WORKSPACES,
         )
         assert '"portalSession"' in actor and "user_1" in actor
 
@@ -812,7 +815,7 @@ class TestAudit:
         await acme.data("portal.revokeSession", {"portal": portal_id, "externalId": "user_1"})
         await acme.data("portal.deletePortal", {"portal": portal_id})
         workspace = (await house.platform.workspaces.all())[0]
-        rows = await house.platform.db.read(_portal_rows)
+        rows = await house.platform.db.read(_portal_rows, ALL_WORKSPACES)
         assert [event for event, _ in rows] == [
             "portal.create",
             "portalSession.create",
@@ -822,7 +825,9 @@ class TestAudit:
             "portal.delete",
         ]
         assert '"portalSession"' in rows[2][1] and "user_1" in rows[2][1]
-        assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+        assert (
+            await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
+        )
 
 
 def _portal_rows(connection: Connection) -> list[tuple[str, str]]:

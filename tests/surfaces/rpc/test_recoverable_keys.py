@@ -11,7 +11,7 @@ from latchwork.domains.audit.tables import audit_log
 from latchwork.domains.encryption import Keyring
 from latchwork.domains.keys.tables import recoverable_keys
 from latchwork.kernel.sealing import SealingKey
-from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection
 from latchwork.settings import EncryptionSettings, Secret
 from tests.surfaces.rpc.conftest import Client, House
 
@@ -71,7 +71,7 @@ async def _decryptions(house: House) -> list[list[str]]:
     """The ids of the keys that each audit row says were decrypted."""
     question = select(audit_log.c.resources).where(audit_log.c.event == "key.decrypt")
     rows = await house.platform.db.read(
-        lambda c: c.execute(question.order_by(audit_log.c.seq)).scalars().all()
+        lambda c: c.execute(question.order_by(audit_log.c.seq)).scalars().all(), ALL_WORKSPACES
     )
     return [[resource["id"] for resource in row] for row in rows]
 
@@ -85,7 +85,7 @@ async def test_reading_a_text_stands_in_the_audit_log_and_reading_none_does_not(
         await acme.data("keys.getKey", {"keyId": key_id, "decrypt": True})
     assert await _decryptions(house) == [[made["keyId"]]]
     workspace = (await house.platform.workspaces.all())[0]
-    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id)) is None
+    assert await house.platform.db.read(lambda c: audit.first_break(c, workspace.id), ALL_WORKSPACES) is None
 
 
 async def test_making_one_needs_a_permission_of_its_own(house: House, acme: Client, api_id: str) -> None:
@@ -174,7 +174,7 @@ async def _copy_text(house: House, source: str, target: str) -> None:
     def unit(connection: Connection) -> None:
         connection.execute(change)
 
-    await house.platform.db.write(unit)
+    await house.platform.db.write(unit, ALL_WORKSPACES)
 
 
 async def test_deleting_a_key_permanently_deletes_its_text(house: House, acme: Client, api_id: str) -> None:
@@ -182,11 +182,11 @@ async def test_deleting_a_key_permanently_deletes_its_text(house: House, acme: C
     await acme.data("keys.deleteKey", {"keyId": soft["keyId"]})
     await acme.data("keys.deleteKey", {"keyId": hard["keyId"], "permanent": True})
     count = select(func.count()).select_from(recoverable_keys)
-    assert await house.platform.db.read(lambda c: c.execute(count).scalar()) == 1
+    assert await house.platform.db.read(lambda c: c.execute(count).scalar(), ALL_WORKSPACES) == 1
     await acme.error("keys.getKey", {"keyId": soft["keyId"], "decrypt": True}, 404)
     await _recoverable(acme, api_id)
     await acme.data("apis.deleteKeys", {"apiId": api_id, "permanent": True})
-    assert await house.platform.db.read(lambda c: c.execute(count).scalar()) == 0
+    assert await house.platform.db.read(lambda c: c.execute(count).scalar(), ALL_WORKSPACES) == 0
 
 
 async def test_no_text_and_no_key_stands_in_a_table_or_in_the_log(
@@ -198,7 +198,7 @@ async def test_no_text_and_no_key_stands_in_a_table_or_in_the_log(
         for each in made:
             await acme.post("keys.getKey", {"keyId": each["keyId"], "decrypt": True})
         await house.platform.vault.rotate(Keyring(SealingKey.fresh(), (KEY,)))
-    tables = await house.platform.db.read(_everything)
+    tables = await house.platform.db.read(_everything, ALL_WORKSPACES)
     for secret in [KEY.reveal(), KEY.reveal()[-20:], *(each["key"] for each in made)]:
         assert secret not in caplog.text
         assert secret not in tables

@@ -12,7 +12,7 @@ from latchwork.domains.keys.rules import ending, prefix_of
 from latchwork.domains.permissions import store as permissions_store
 from latchwork.domains.permissions.tables import role_permissions, roles
 from latchwork.kernel.sealing import SealingKey
-from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection
 from latchwork.settings import EncryptionSettings, Secret
 from tests.surfaces.rpc.conftest import EVERYWHERE, START_MS, Client, House
 from tests.surfaces.rpc.test_management import NOBODY, create, limited
@@ -295,7 +295,7 @@ class TestRefusals:
 async def test_a_reroll_stands_in_the_audit_log(house: House, acme: Client, api_id: str) -> None:
     old = await create(acme, api_id)
     made = await reroll(acme, old["keyId"])
-    rows = await house.platform.db.read(_audited)
+    rows = await house.platform.db.read(_audited, ALL_WORKSPACES)
     (row,) = [row for row in rows if row.event == "key.reroll"]
     assert [resource["id"] for resource in row.resources] == [old["keyId"], made["keyId"], api_id]
 
@@ -315,7 +315,7 @@ async def _role(house: House) -> str:
         held = {"role_id": "role_1", "permission_id": ids["through_role"], "workspace_id": workspace.id}
         connection.execute(role_permissions.insert(), held)
 
-    await house.platform.db.write(unit)
+    await house.platform.db.write(unit, ALL_WORKSPACES)
     return "admin"
 
 

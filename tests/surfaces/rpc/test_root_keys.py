@@ -7,6 +7,7 @@ import pytest
 
 from latchwork.domains import audit
 from latchwork.domains.workspaces import operator
+from latchwork.kernel.sql import ALL_WORKSPACES
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
 MINUTE = 60_000
@@ -362,7 +363,8 @@ async def test_what_is_done_to_root_keys_is_in_the_audit_log(house: House, acme:
     from latchwork.domains.audit.tables import audit_log
 
     rows = await house.platform.db.read(
-        lambda c: c.execute(audit_log.select().order_by(audit_log.c.id.desc()).limit(4)).mappings().all()
+        lambda c: c.execute(audit_log.select().order_by(audit_log.c.id.desc()).limit(4)).mappings().all(),
+        ALL_WORKSPACES,
     )
     deleted, rerolled, updated, created = rows
     events = [row["event"] for row in (created, updated, rerolled, deleted)]
@@ -379,7 +381,7 @@ async def test_what_is_done_to_root_keys_is_in_the_audit_log(house: House, acme:
         "meta": {"replaces": key_id, "oldExpires": START_MS},
     }
     ws = await workspace_id(house)
-    assert await house.platform.db.read(lambda c: audit.first_break(c, ws)) is None
+    assert await house.platform.db.read(lambda c: audit.first_break(c, ws), ALL_WORKSPACES) is None
 
 
 class TestEnsuring:

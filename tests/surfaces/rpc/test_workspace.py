@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from latchwork.domains.audit.tables import audit_log
+from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.settings import AnalyticsSettings
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
@@ -69,7 +70,8 @@ class TestLimits:
     ) -> None:
         await acme.data("workspace.updateLimits", {"apiRequestsPerMinute": 600})
         row = await house.platform.db.read(
-            lambda c: c.execute(select(audit_log).order_by(audit_log.c.id.desc())).mappings().first()
+            lambda c: c.execute(select(audit_log).order_by(audit_log.c.id.desc())).mappings().first(),
+            ALL_WORKSPACES,
         )
         assert row is not None and row["event"] == "workspace.update_limits"
         facts = row["resources"][0]["meta"]

@@ -105,7 +105,7 @@ class KeyAccess:
         change: Change,
         held: Callable[[Connection, Key], list[T]],
     ) -> list[T]:
-        key = await self.db.read(lambda connection: _key(connection, who, key_id))
+        key = await self.db.read(lambda connection: _key(connection, who, key_id), who.workspace_id)
         who.must("api", key.api_id or "*", "update_key", key.id)
         must(who, *needs)
         now_ms = self.clock.now_ms()
@@ -120,7 +120,7 @@ class KeyAccess:
                 changed(connection, ("key", key.digest))
             return held(connection, key)
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
 
 def _key(connection: Connection, who: Principal, key_id: str) -> Key:

@@ -50,12 +50,14 @@ class Permissions:
             permissions_store.add_permission(connection, who.workspace_id, permission, now_ms)
             _record(connection, who, now_ms, "create", permission)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return permission
 
     async def get(self, who: Principal, name: str) -> Permission:
         """The permission with that id or slug; raises `PermissionNotFound`."""
-        return await self.db.read(lambda connection: _find(connection, who, name, "read_permission"))
+        return await self.db.read(
+            lambda connection: _find(connection, who, name, "read_permission"), who.workspace_id
+        )
 
     async def page(self, who: Principal, *, search: str, cursor: str, limit: int) -> list[Permission]:
         """Up to `limit` permissions from id `cursor` on whose id, slug, name or description holds `search`."""
@@ -63,7 +65,8 @@ class Permissions:
         return await self.db.read(
             lambda connection: permissions_store.page_permissions(
                 connection, who.workspace_id, search=search, cursor=cursor, limit=limit
-            )
+            ),
+            who.workspace_id,
         )
 
     @uninterrupted
@@ -83,7 +86,7 @@ class Permissions:
                 changed(connection, *tags(who.workspace_id, holders))
             return permission
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
@@ -102,7 +105,7 @@ class Permissions:
             changed(connection, *tags(who.workspace_id, holders))
             return retired
 
-        if await self.db.write(unit):
+        if await self.db.write(unit, who.workspace_id):
             await sweep(self.db, who.workspace_id)
 
 
@@ -136,10 +139,12 @@ async def sweep(db: Database, workspace_id: str) -> None:
 
     Whatever an interruption leaves behind is removed by the next sweep.
     """
-    for retired in await db.read(lambda connection: permissions_store.retired(connection, workspace_id)):
-        while await db.write(partial(store.take_from_some, thing=retired)):
+    for retired in await db.read(
+        lambda connection: permissions_store.retired(connection, workspace_id), workspace_id
+    ):
+        while await db.write(partial(store.take_from_some, thing=retired), workspace_id):
             pass
-        await db.write(partial(permissions_store.delete, thing=retired))
+        await db.write(partial(permissions_store.delete, thing=retired), workspace_id)
 
 
 def _find(connection: Connection, who: Principal, name: str, action: str) -> Permission:

@@ -50,11 +50,13 @@ class Roles:
             )
             return replace(role, permissions=tuple(held))
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def get(self, who: Principal, name: str) -> Role:
         """The role with that id or name; raises `RoleNotFound`."""
-        return await self.db.read(lambda connection: _find(connection, who, name, "read_role"))
+        return await self.db.read(
+            lambda connection: _find(connection, who, name, "read_role"), who.workspace_id
+        )
 
     async def page(self, who: Principal, *, search: str, cursor: str, limit: int) -> list[Role]:
         """Up to `limit` roles from id `cursor` on whose id, name or description holds `search`."""
@@ -62,7 +64,8 @@ class Roles:
         return await self.db.read(
             lambda connection: permissions_store.page_roles(
                 connection, who.workspace_id, search=search, cursor=cursor, limit=limit
-            )
+            ),
+            who.workspace_id,
         )
 
     @uninterrupted
@@ -81,7 +84,7 @@ class Roles:
                 changed(connection, *tags(who.workspace_id, store.holders_of_role(connection, role.id)))
             return role
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
@@ -100,7 +103,7 @@ class Roles:
             changed(connection, *tags(who.workspace_id, holders))
             return retired
 
-        if await self.db.write(unit):
+        if await self.db.write(unit, who.workspace_id):
             await sweep(self.db, who.workspace_id)
 
     @uninterrupted
@@ -125,7 +128,7 @@ class Roles:
             changed(connection, *tags(who.workspace_id, store.holders_of_role(connection, role.id)))
             return replace(role, permissions=tuple(held))
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
 
 def _give(connection: Connection, who: Principal, role: Role, fresh: list[Permission]) -> list[audit.Entry]:

@@ -64,7 +64,7 @@ class Attempts:
             store.record(connection, who, now_ms, entry)
 
         try:
-            await self._db.write(unit)
+            await self._db.write(unit, who.workspace_id)
         except Unavailable as fault:
             _log.warning("%s is not recorded (request %s): %s", entry.event, who.request_id, fault.private)
 

@@ -8,7 +8,7 @@ from latchwork.domains.audit import store
 from latchwork.domains.audit.ports import Seals
 from latchwork.domains.audit.records import Checked
 from latchwork.kernel.clock import Clock
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 EVERY_S = 3600.0
 
@@ -28,12 +28,14 @@ class Chains:
         """The workspace's chain gone through, also against its seals."""
         kept = await asyncio.to_thread(self._seals.all)
         sealed = {seal.seq: seal.digest for seal in kept if seal.workspace_id == workspace_id}
-        return await self._db.read(lambda connection: store.checked(connection, workspace_id, sealed))
+        return await self._db.read(
+            lambda connection: store.checked(connection, workspace_id, sealed), workspace_id
+        )
 
     async def seal(self) -> int:
         """Note the ends of the chains that have grown; how many there were."""
         now_ms = self._clock.now_ms()
-        heads = await self._db.read(lambda connection: store.heads(connection, now_ms))
+        heads = await self._db.read(lambda connection: store.heads(connection, now_ms), ALL_WORKSPACES)
         kept = await asyncio.to_thread(self._seals.all)
         known = {(seal.workspace_id, seal.seq, seal.digest) for seal in kept}
         fresh = [head for head in heads if (head.workspace_id, head.seq, head.digest) not in known]

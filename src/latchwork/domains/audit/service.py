@@ -39,13 +39,13 @@ class AuditLog:
             within = replace(wanted, since_ms=0 if days is None else now_ms - days * _DAY_MS)
             return store.page(connection, who.workspace_id, within, cursor=cursor, limit=limit)
 
-        found = await self.db.read(question)
+        found = await self.db.read(question, who.workspace_id)
 
         def unit(connection: Connection) -> None:
             resource = Resource("auditLog", who.workspace_id, None, _asked(wanted))
             store.record(connection, who, now_ms, Entry("auditLog.read", "Read the audit log", (resource,)))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return found
 
 

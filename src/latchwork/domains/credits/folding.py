@@ -11,7 +11,7 @@ from itertools import islice
 from latchwork.domains.credits import store
 from latchwork.domains.credits.journal import Journal, Spends
 from latchwork.kernel.faults import Fault
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Folding:
             while left:
                 await self._settled(next(iter(left)))
                 await self._fold(list(left)[:_CHUNK], left, negations)
-            await self._database.write(partial(store.drop, up_to=cut.seq, also=negations))
+            await self._database.write(partial(store.drop, up_to=cut.seq, also=negations), ALL_WORKSPACES)
             self._unfinished = False
 
     async def pause(self) -> None:
@@ -98,7 +98,7 @@ class Folding:
     async def _finish_chunk(self) -> None:
         if self._begun is not None:
             seq, spends = self._begun
-            await self._database.write(partial(store.fold, seq=seq, spends=spends))
+            await self._database.write(partial(store.fold, seq=seq, spends=spends), ALL_WORKSPACES)
             self._journal.account(spends, -1)
             self._begun = None
 

@@ -14,7 +14,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 
 _AT_ONCE = 500
 
@@ -53,7 +53,9 @@ class Holds:
         asked = {subject_id} if with_id is None else {subject_id, with_id}
         held = Hold(new_id("res"), who.workspace_id, subject_id, (), amount, self._clock.now_ms() + ttl_ms)
         async with self._ledger.rewriting_all(asked) as unfolded:
-            held, rests = await self._database.write(partial(_hold, held=held, unfolded=unfolded))
+            held, rests = await self._database.write(
+                partial(_hold, held=held, unfolded=unfolded), who.workspace_id
+            )
             if rests is not None:
                 for payer, rest in rests.items():
                     self._ledger.put(payer, rest)
@@ -68,7 +70,7 @@ class Holds:
     async def find(self, who: Principal, hold_id: str) -> Hold:
         """The hold, as long as it stands; raises `HoldNotFound`."""
         held = await self._database.read(
-            partial(store.find_hold, workspace_id=who.workspace_id, hold_id=hold_id)
+            partial(store.find_hold, workspace_id=who.workspace_id, hold_id=hold_id), who.workspace_id
         )
         if held is None or held.expires_ms <= self._clock.now_ms():
             raise HoldNotFound
@@ -88,16 +90,18 @@ class Holds:
     async def sweep(self) -> None:
         """Return every hold whose time is up."""
         now_ms = self._clock.now_ms()
-        while due := await self._database.read(partial(store.expired, now_ms=now_ms, limit=_AT_ONCE)):
+        while due := await self._database.read(
+            partial(store.expired, now_ms=now_ms, limit=_AT_ONCE), ALL_WORKSPACES
+        ):
             for held in due:
                 with suppress(HoldNotFound):  # settled meanwhile
                     await self._settle(held, 0)
-        self._next_ms = await self._database.read(store.next_expiry)
+        self._next_ms = await self._database.read(store.next_expiry, ALL_WORKSPACES)
 
     async def _settle(self, held: Hold, spent: int) -> Settlement:
         async with self._ledger.rewriting_all(held.payers) as unfolded:
             unit = partial(store.settle, held=held, spent=spent, unfolded=unfolded)
-            rests = await self._database.write(unit)
+            rests = await self._database.write(unit, ALL_WORKSPACES)
             if rests is not None:
                 for payer in held.payers:
                     self._ledger.put(payer, rests.get(payer))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from latchwork.domains.credits import store
 from latchwork.kernel.gathering import Gathering
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 MOST_SPENDS = 250_000
 """Journalled spends that call for folding at once: they are what a start has to replay."""
@@ -104,7 +104,7 @@ class Journal:
 
     async def open(self) -> None:
         """Fold what the last process left behind; nothing may be spent before this returns."""
-        await self._database.write(store.replay)
+        await self._database.write(store.replay, ALL_WORKSPACES)
         self._loop = asyncio.get_running_loop()
         self._write = store.journalling(self._database)
 

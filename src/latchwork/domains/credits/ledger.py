@@ -11,7 +11,7 @@ from latchwork.domains.credits import store
 from latchwork.domains.credits.folding import EVERY_S, Folding
 from latchwork.domains.credits.journal import MOST_ROWS, NOTHING, Commit, Journal, Spends
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 MOST_BALANCES = 1_000_000
 """Balances kept in memory; past that, those that were not spent from lately are forgotten."""
@@ -254,7 +254,7 @@ class Ledger:
     async def _read(self, subject_id: str) -> int | None:
         """Read a balance behind whatever write of it is still under way."""
         async with self.rewriting(subject_id) as unfolded:
-            stored = await self._database.write(partial(store.stored, subject_id=subject_id))
+            stored = await self._database.write(partial(store.stored, subject_id=subject_id), ALL_WORKSPACES)
             remaining = None if stored is None else stored - unfolded
             self.put(subject_id, remaining)
         return remaining

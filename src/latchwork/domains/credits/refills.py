@@ -13,7 +13,7 @@ from latchwork.domains.credits.rules import DAY_MS
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 
 _AT_ONCE = 200  # subjects per write: spends of all of them wait for it
 
@@ -44,7 +44,9 @@ class Refills:
         """Refill everything that is due; by how much balances rose in all."""
         now_ms = self._clock.now_ms()
         added = 0
-        while due := await self._database.read(partial(store.due, now_ms=now_ms, limit=_AT_ONCE)):
+        while due := await self._database.read(
+            partial(store.due, now_ms=now_ms, limit=_AT_ONCE), ALL_WORKSPACES
+        ):
             added += await self._top_up(due, now_ms)
         self._swept_ms = now_ms
         return added
@@ -52,12 +54,14 @@ class Refills:
     async def ensure(self, subject_ids: Sequence[str], now_ms: int) -> dict[str, int]:
         """Refill those of the subjects that are due; when each is due next, of those that have a refill."""
         await self._top_up(subject_ids, now_ms)
-        return await self._database.read(partial(store.dues, subject_ids=subject_ids))
+        return await self._database.read(partial(store.dues, subject_ids=subject_ids), ALL_WORKSPACES)
 
     async def _top_up(self, subject_ids: Iterable[str], now_ms: int) -> int:
         cold = [each for each in subject_ids if self._ledger.available(each) is None]
         async with self._ledger.rewriting_all(subject_ids) as unfolded:
-            done = await self._database.write(partial(_refill, unfolded=unfolded, now_ms=now_ms))
+            done = await self._database.write(
+                partial(_refill, unfolded=unfolded, now_ms=now_ms), ALL_WORKSPACES
+            )
             for each in done:
                 self._ledger.put(each.subject_id, each.remaining)
         for subject_id in cold:  # nobody is spending from them

@@ -8,7 +8,7 @@ from functools import partial
 from latchwork.domains.analytics import Analytics
 from latchwork.domains.directory import store
 from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql import Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 EVERY_S = 5.0
 _CHUNK = 2_000  # rows per write: a spend that comes meanwhile waits for one of them
@@ -50,7 +50,7 @@ class LastUse:
             self._writing |= self._noted
             self._noted.clear()
             for chunk in _chunks(self._writing):
-                await self._db.write(partial(store.set_uses, uses=chunk))
+                await self._db.write(partial(store.set_uses, uses=chunk), ALL_WORKSPACES)
             self._writing = {}
 
     async def try_to_save(self) -> None:

@@ -13,7 +13,7 @@ from latchwork.domains.workspaces import operator
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sealing import SealingKey
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Vault:
 
     async def usage(self) -> Usage:
         """Which key is in use, and which keys seal how many data keys."""
-        counts = await self._db.read(store.counts)
+        counts = await self._db.read(store.counts, ALL_WORKSPACES)
         keyring = self._keyring
         missing = [key_id for key_id in sorted(counts) if keyring is None or keyring.find(key_id) is None]
         return Usage(None if keyring is None else keyring.current.id, counts, tuple(missing))
@@ -110,12 +110,12 @@ class Vault:
             await self._must_open_all(keyring)
             self._keyring = keyring
             resealed = 0
-            while count := await self._db.write(partial(self._reseal_some, keyring=keyring)):
+            while count := await self._db.write(partial(self._reseal_some, keyring=keyring), ALL_WORKSPACES):
                 resealed += count
             return Rotation(keyring.current.id, resealed, sum((await self.usage()).data_keys.values()))
 
     async def _must_open_all(self, keyring: Keyring) -> None:
-        counts = await self._db.read(store.counts)
+        counts = await self._db.read(store.counts, ALL_WORKSPACES)
         missing = [key_id for key_id in sorted(counts) if keyring.find(key_id) is None]
         if missing:
             raise EncryptionKeyMissing(
@@ -123,7 +123,7 @@ class Vault:
                 f"{', '.join(missing)}, which the settings do not have. Give it as an older key."
             )
         after = ""
-        while some := await self._db.read(partial(store.page, after=after, limit=_AT_ONCE)):
+        while some := await self._db.read(partial(store.page, after=after, limit=_AT_ONCE), ALL_WORKSPACES):
             for stored in some:
                 self._must_open(keyring, stored)
             after = some[-1].workspace_id

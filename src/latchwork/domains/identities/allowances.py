@@ -32,7 +32,9 @@ class Allowances:
         `None` when they are unlimited afterwards. Raises `IdentityNotFound` and `BadRequest`.
         """
         who.must("identity", "*", "update_identity")
-        identity_id = (await self.db.read(lambda connection: _find(connection, who, name))).id
+        identity_id = (
+            await self.db.read(lambda connection: _find(connection, who, name), who.workspace_id)
+        ).id
         now_ms = self.clock.now_ms()
         async with self.ledger.rewriting(identity_id) as unfolded:
 
@@ -46,7 +48,7 @@ class Allowances:
                     changed(connection, ("identity", identity_id))
                 return after
 
-            after = await self.db.write(unit)
+            after = await self.db.write(unit, who.workspace_id)
             self.ledger.put(identity_id, None if after is None else after.remaining)
         return after
 

@@ -66,11 +66,13 @@ class Identities:
             tell(connection, Event.now(who.workspace_id, "identity.created", now_ms, identity_id=identity.id))
             return identity
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def get(self, who: Principal, name: str) -> Identity:
         """The identity with that id or external id; raises `IdentityNotFound`, then checks permission."""
-        found = await self.db.read(lambda connection: store.find(connection, who.workspace_id, name))
+        found = await self.db.read(
+            lambda connection: store.find(connection, who.workspace_id, name), who.workspace_id
+        )
         if found is None:
             raise IdentityNotFound
         who.must("identity", found.id, "read_identity")
@@ -92,7 +94,8 @@ class Identities:
         found = await self.db.read(
             lambda connection: store.page(
                 connection, who.workspace_id, search=search, cursor=cursor, limit=limit + 1
-            )
+            ),
+            who.workspace_id,
         )
         for identity in found[:limit]:
             who.must("identity", identity.id, "read_identity")
@@ -106,7 +109,7 @@ class Identities:
         given twice or too much metadata, `IdentityNotFound`.
         """
         action = "update_identity"
-        await self.db.read(lambda connection: _find(connection, who, name, action))
+        await self.db.read(lambda connection: _find(connection, who, name, action), who.workspace_id)
         _check_change(change)
         now_ms = self.clock.now_ms()
 
@@ -123,7 +126,7 @@ class Identities:
             changed(connection, ("identity", stored.id))
             return _find(connection, who, stored.id, action)
 
-        return self._present(await self.db.write(unit))
+        return self._present(await self.db.write(unit, who.workspace_id))
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
@@ -132,7 +135,9 @@ class Identities:
         Its keys stay, and have no identity from then on. Raises `IdentityNotFound`.
         """
         action = "delete_identity"
-        identity_id = (await self.db.read(lambda connection: _find(connection, who, name, action))).id
+        identity_id = (
+            await self.db.read(lambda connection: _find(connection, who, name, action), who.workspace_id)
+        ).id
         now_ms = self.clock.now_ms()
 
         def unit(connection: Connection) -> None:
@@ -146,13 +151,14 @@ class Identities:
             changed(connection, ("identity", identity_id))
 
         async with self.ledger.rewriting(identity_id):
-            await self.db.write(unit)
+            await self.db.write(unit, who.workspace_id)
             self.ledger.put(identity_id, None)
 
     async def must_exist(self, who: Principal, external_id: str) -> None:
         """Raise `IdentityNotFound` unless a live identity has that external id."""
         found = await self.db.read(
-            lambda connection: store.find(connection, who.workspace_id, external_id, by_id=False)
+            lambda connection: store.find(connection, who.workspace_id, external_id, by_id=False),
+            who.workspace_id,
         )
         if found is None:
             raise IdentityNotFound

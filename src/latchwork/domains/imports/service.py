@@ -40,7 +40,7 @@ class Imports:
             api = _target(connection, who, api_id, migration_id).api
             return weighing.preview(connection, who, api, rows, first)
 
-        return await self.db.read(question)
+        return await self.db.read(question, who.workspace_id)
 
     @uninterrupted
     async def begin(self, who: Principal, api_id: str, migration_id: str | None, source: Source) -> Run:
@@ -75,7 +75,7 @@ class Imports:
             _record(connection, who, now_ms, "create", fresh, f"Began import {fresh.id} from {source.kind}")
             return fresh
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def take(
@@ -100,7 +100,7 @@ class Imports:
             store.change(connection, further)
             return further, results
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def finish(self, who: Principal, run_id: str) -> Run:
@@ -117,7 +117,7 @@ class Imports:
             _record(connection, who, now_ms, "update", done, f"Finished import {run.id}: {run.added} keys")
             return done
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def undo(self, who: Principal, run_id: str) -> tuple[Run, int]:
@@ -133,12 +133,14 @@ class Imports:
             who.must("api", run.api_id, "delete_key")
             return removing.remove_some(connection, who, run, now_ms)
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def newest(self, who: Principal) -> list[Run]:
         """The latest runs of the workspace, the newest first."""
         who.must("api", "*", "create_key")
-        return await self.db.read(lambda connection: store.newest(connection, who.workspace_id, MOST_LISTED))
+        return await self.db.read(
+            lambda connection: store.newest(connection, who.workspace_id, MOST_LISTED), who.workspace_id
+        )
 
     async def get(self, who: Principal, run_id: str) -> tuple[Run, list[Result]]:
         """A run and its rows that failed, 1,000 at most; raises `RunNotFound`."""
@@ -148,7 +150,7 @@ class Imports:
             run = _find(connection, who, run_id)
             return run, store.results_of(connection, run, Outcome.FAILED, MOST_LISTED)
 
-        return await self.db.read(question)
+        return await self.db.read(question, who.workspace_id)
 
 
 def portions_of(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -13,6 +13,7 @@ from latchwork.domains.imports.tables import import_creations, import_rows, impo
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.tables import limit_rules
+from latchwork.kernel.sql.fence import spanning
 
 
 def add(connection: Connection, run: Run) -> None:
@@ -139,11 +140,13 @@ class Holder:
 
 def holders(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, Holder]:
     """The keys that have these digests, deleted or not, in any workspace."""
-    rows = connection.execute(
+    question = (
         select(keys.c.digest, keys.c.id, keys.c.workspace_id, keys.c.deleted_at_ms, apis.c.id.label("api_id"))
         .outerjoin(apis, apis.c.keyspace_id == keys.c.keyspace_id)
         .where(keys.c.digest.in_(digests))
     )
+    with spanning(connection):
+        rows = connection.execute(question).all()
     return {
         row.digest: Holder(row.id, row.workspace_id, row.api_id, row.deleted_at_ms is not None)
         for row in rows

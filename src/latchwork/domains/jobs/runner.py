@@ -11,7 +11,7 @@ from latchwork.domains.jobs.ports import Kind
 from latchwork.domains.jobs.records import Job, Portion, State
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import Fault, Unavailable
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.database import Unit
 
 _AT_ONCE = 4
@@ -125,7 +125,7 @@ class Runner:
             _must_advance(job, portion)
             return store.advance(connection, job, portion, self._clock.now_ms())
 
-        return await self._db.write(step)
+        return await self._db.write(step, job.who.workspace_id)
 
     def _failed(self, job: Job, error: Exception) -> Callable[[Connection], None]:
         """What to write of a portion that failed: a fault ends the job, anything else is tried again."""
@@ -144,7 +144,7 @@ class Runner:
         """Write `unit`, waiting for the database where it does not answer."""
         while True:
             with suppress(Unavailable):
-                return await self._db.write(unit)
+                return await self._db.write(unit, ALL_WORKSPACES)
             await asyncio.sleep(_WHILE_AWAY_S)
 
 

@@ -52,7 +52,7 @@ class Jobs:
             job = store.find(connection, who.workspace_id, kind, job_id)
             return None if job is None else (job, store.failures_of(connection, job))
 
-        found = await self.db.read(question)
+        found = await self.db.read(question, who.workspace_id)
         if found is None:
             raise JobNotFound
         return found

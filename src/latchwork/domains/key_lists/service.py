@@ -50,6 +50,6 @@ class KeyLists:
             found, following = store.page(connection, wanted, start, limit, self.effort)
             return store.views_at(connection, who.workspace_id, found), following
 
-        views, following = await self.db.read(question)
+        views, following = await self.db.read(question, who.workspace_id)
         shown = [self.keys.shown(view) for view in views]
         return shown, None if following is None else cursor_of(query, following)

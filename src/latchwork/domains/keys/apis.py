@@ -54,7 +54,7 @@ class Apis:
             store.add_api(connection, api)
             _record(connection, who, now_ms, "created", api)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return api
 
     async def get(self, who: Principal, api_id: str) -> Api:
@@ -74,14 +74,15 @@ class Apis:
         if api_ids is None:
             return None
         return await self.db.read(
-            lambda connection: store.keyspaces_of_apis(connection, who.workspace_id, api_ids)
+            lambda connection: store.keyspaces_of_apis(connection, who.workspace_id, api_ids),
+            who.workspace_id,
         )
 
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[tuple[Api, int]]:
         """Up to `limit` APIs from id `cursor` on, each with its number of keys."""
         who.must("api", "*", "read_api")
         return await self.db.read(
-            lambda connection: store.page_apis(connection, who.workspace_id, cursor, limit)
+            lambda connection: store.page_apis(connection, who.workspace_id, cursor, limit), who.workspace_id
         )
 
     @uninterrupted
@@ -100,7 +101,7 @@ class Apis:
             changed(connection, ("api", api_id))
             return _find(connection, who, api_id)
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete(self, who: Principal, api_id: str) -> None:
@@ -116,10 +117,10 @@ class Apis:
             _record(connection, who, now_ms, "deleted", api)
             changed(connection, ("api", api_id))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
     async def _get(self, who: Principal, api_id: str) -> Api:
-        return await self.db.read(lambda connection: _find(connection, who, api_id))
+        return await self.db.read(lambda connection: _find(connection, who, api_id), who.workspace_id)
 
 
 def _find(connection: Connection, who: Principal, api_id: str) -> Api:

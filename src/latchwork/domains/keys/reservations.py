@@ -36,7 +36,7 @@ class Reservations:
             live = identities_store.by_ids(connection, who.workspace_id, wanted)
             return key, next(iter(live), None)
 
-        key, identity_id = await self.db.read(question)
+        key, identity_id = await self.db.read(question, who.workspace_id)
         who.must("api", key.api_id or "*", "verify_key", key.id)
         return await self.holds.reserve(who, key.id, amount, ttl_ms, with_id=identity_id)
 
@@ -58,7 +58,9 @@ class Reservations:
     async def _must_settle(self, who: Principal, hold_id: str) -> None:
         """A hold outlives the deletion of its key, for the work was done; not that of the key's row."""
         key_id = (await self.holds.find(who, hold_id)).subject_id
-        api_id = await self.db.read(lambda connection: store.api_of_key(connection, who.workspace_id, key_id))
+        api_id = await self.db.read(
+            lambda connection: store.api_of_key(connection, who.workspace_id, key_id), who.workspace_id
+        )
         if api_id is None:
             raise HoldNotFound
         who.must("api", api_id, "verify_key")

@@ -56,7 +56,7 @@ class Keys:
                 recovery.keep(connection, self.vault, who, minted)
             return minted
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def get(self, who: Principal, key_id: str, *, decrypt: bool = False) -> KeyView:
         """The key with all that belongs to it; raises `KeyNotFound`, then checks permission.
@@ -75,7 +75,9 @@ class Keys:
             recovery.must_be_allowed(_api(connection, who, key.api_id or ""))
             return recovery.revealed(connection, self.vault, who, [view], now_ms)[0]
 
-        view = await (self.db.write(question) if decrypt else self.db.read(question))
+        view = await (
+            self.db.write(question, who.workspace_id) if decrypt else self.db.read(question, who.workspace_id)
+        )
         return self.shown(view)
 
     async def whoami(self, who: Principal, text: str) -> KeyView:
@@ -88,7 +90,7 @@ class Keys:
                 raise KeyNotFound
             return _view(connection, found)
 
-        return self.shown(await self.db.read(question))
+        return self.shown(await self.db.read(question, who.workspace_id))
 
     async def page(
         self,
@@ -127,7 +129,9 @@ class Keys:
             shown, extra = views[: limit - 1], views[limit - 1 :]
             return recovery.revealed(connection, self.vault, who, shown, now_ms) + extra
 
-        found = await (self.db.write(question) if decrypt else self.db.read(question))
+        found = await (
+            self.db.write(question, who.workspace_id) if decrypt else self.db.read(question, who.workspace_id)
+        )
         return [self.shown(view) for view in found]
 
     @uninterrupted
@@ -148,7 +152,7 @@ class Keys:
                 view = _view(connection, _key(connection, who, key_id))
                 return view, _true_balance(view.credits, unfolded)
 
-            view, balance = await self.db.write(unit)
+            view, balance = await self.db.write(unit, who.workspace_id)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
         return self.shown(view)
 
@@ -169,7 +173,7 @@ class Keys:
                 changed(connection, ("key", key.digest))
                 return balance
 
-            balance = await self.db.write(unit)
+            balance = await self.db.write(unit, who.workspace_id)
             self.ledger.put(key_id, None if balance is None else balance.remaining)
         return balance
 
@@ -182,7 +186,7 @@ class Keys:
         def unit(connection: Connection) -> None:
             changing.delete(connection, who, [_key(connection, who, key_id)], permanent, now_ms)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete_all(self, who: Principal, api_id: str, *, permanent: bool) -> int:
@@ -211,7 +215,7 @@ class Keys:
                 changing.delete(connection, who, found, permanent, now_ms)
             return len(found)
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def reroll(
@@ -242,13 +246,13 @@ class Keys:
                 changed(connection, ("key", old.digest), ("key", fresh.digest))
                 return minted, moved
 
-            minted, moved = await self.db.write(unit)
+            minted, moved = await self.db.write(unit, who.workspace_id)
             if moved:
                 self.ledger.put(key_id, 0)
             return minted
 
     async def _authorised(self, who: Principal, key_id: str, action: str, owner: Owner | None = None) -> Key:
-        key = await self.db.read(lambda connection: _key(connection, who, key_id, owner))
+        key = await self.db.read(lambda connection: _key(connection, who, key_id, owner), who.workspace_id)
         _must(who, key, action)
         return key
 

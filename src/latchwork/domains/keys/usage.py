@@ -35,7 +35,9 @@ class KeyUsage:
 
         Raises `KeyNotFound`, then checks permission, `BadQuestion` and what `Analytics` does.
         """
-        key = await self.db.read(lambda connection: store.find_key(connection, who.workspace_id, key_id))
+        key = await self.db.read(
+            lambda connection: store.find_key(connection, who.workspace_id, key_id), who.workspace_id
+        )
         if key is None:
             raise KeyNotFound
         _must_observe(who, key.api_id or "")
@@ -53,7 +55,7 @@ class KeyUsage:
         def question(connection: Connection) -> Sequence[Api]:
             return store.apis_of_owner(connection, who.workspace_id, external_id)
 
-        apis = await self.db.read(question)
+        apis = await self.db.read(question, who.workspace_id)
         if not apis:
             raise KeyNotFound("No keys belong to that external id.")
         for api in apis:

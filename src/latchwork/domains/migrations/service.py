@@ -18,7 +18,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -50,13 +50,15 @@ class Migrations:
             )
             audit.record(connection, who, migration.created_ms, entry)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return migration
 
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[Migration]:
         """Up to `limit` migrations from id `cursor` on."""
         who.must("api", "*", "create_key")
-        return await self.db.read(lambda connection: store.page(connection, who.workspace_id, cursor, limit))
+        return await self.db.read(
+            lambda connection: store.page(connection, who.workspace_id, cursor, limit), who.workspace_id
+        )
 
     @uninterrupted
     async def take_over(
@@ -68,7 +70,9 @@ class Migrations:
         written in several units; whoever repeats a call finds those already written among the taken.
         """
         who.must("api", api_id, "create_key")
-        api, migration = await self.db.read(lambda connection: _target(connection, who, api_id, migration_id))
+        api, migration = await self.db.read(
+            lambda connection: _target(connection, who, api_id, migration_id), who.workspace_id
+        )
         distinct = {key.digest: _under(migration, key) for key in keys}
         done = Migrated({}, ())
         for portion in taking.in_portions(distinct.values(), ForeignKey.rows):
@@ -77,7 +81,9 @@ class Migrations:
 
     async def _take(self, who: Principal, api: Api, keys: Sequence[ForeignKey]) -> Migrated:
         now_ms = self.clock.now_ms()
-        return await self.db.write(lambda connection: taking.take_over(connection, who, api, keys, now_ms))
+        return await self.db.write(
+            lambda connection: taking.take_over(connection, who, api, keys, now_ms), who.workspace_id
+        )
 
     @uninterrupted
     async def create_keys(self, who: Principal, wanted: Sequence[Offer]) -> list[str]:
@@ -101,7 +107,7 @@ class Migrations:
                 ]
                 taking.take_over(connection, who, api, keys, now_ms)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return [each.key.id for each in wanted]
 
     @uninterrupted
@@ -124,7 +130,7 @@ class Migrations:
             ]
             return self.jobs.queue(connection, who, self.queue.job(api, hashed))
 
-        job_id = await self.db.write(unit)
+        job_id = await self.db.write(unit, who.workspace_id)
         self.jobs.wake()
         return job_id
 
@@ -142,7 +148,7 @@ class Migrations:
         Raises `MalformedKey` for a text that the migration's algorithm cannot take apart.
         """
         migration = await self.db.read(
-            lambda connection: store.find(connection, who.workspace_id, migration_id)
+            lambda connection: store.find(connection, who.workspace_id, migration_id), who.workspace_id
         )
         if migration is None or migration.algorithm is Algorithm.SHA256:
             return
@@ -160,14 +166,16 @@ class Migrations:
                 audit.record(connection, who, now_ms, _used(found.key_id, start))
                 changed(connection, ("key", digest), ("key", part))
 
-        if await self.db.read(pending) is not None:  # strangers shall not make us write
-            await self.db.write(unit)
+        if await self.db.read(pending, who.workspace_id) is not None:  # strangers shall not make us write
+            await self.db.write(unit, who.workspace_id)
 
     async def recognise_for(
         self, api_id: str, migration_id: str, text: str, *, remote_ip: str, request_id: str
     ) -> None:
         """As `recognise`, of keys of one API that the server's operator names; nobody with a root key asks."""
-        workspace_id = await self.db.read(lambda connection: store.workspace_of(connection, migration_id))
+        workspace_id = await self.db.read(
+            lambda connection: store.workspace_of(connection, migration_id), ALL_WORKSPACES
+        )
         if workspace_id is None:
             return
         who = Principal(
@@ -195,7 +203,7 @@ class Migrations:
                 audit.record(connection, who, now_ms, _used(key_id, start))
                 changed(connection, ("key", digest_of(text)))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
 
 def _target(connection: Connection, who: Principal, api_id: str, migration_id: str) -> tuple[Api, Migration]:

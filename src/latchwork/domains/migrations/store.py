@@ -9,6 +9,7 @@ from latchwork.domains.keys.store import describe
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys
 from latchwork.domains.migrations.records import Algorithm, Migration
 from latchwork.domains.migrations.tables import key_migrations
+from latchwork.kernel.sql.fence import spanning
 
 
 def add(connection: Connection, migration: Migration) -> None:
@@ -59,7 +60,8 @@ def _migration(row: Row[Any]) -> Migration:
 
 def taken(connection: Connection, digests: Iterable[bytes]) -> set[bytes]:
     """Those of `digests` that some key has, deleted or not, in any workspace."""
-    return set(connection.scalars(select(keys.c.digest).where(keys.c.digest.in_(list(digests)))))
+    with spanning(connection):
+        return set(connection.scalars(select(keys.c.digest).where(keys.c.digest.in_(list(digests)))))
 
 
 def grant(

@@ -52,7 +52,7 @@ class Portals:
             _record(connection, who, now_ms, "created", portal)
             return portal
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def get(
         self,
@@ -73,7 +73,7 @@ class Portals:
                 return store.find(connection, who.workspace_id, name)
             return store.serving(connection, who.workspace_id, keyspace_id or "")
 
-        return visible(who, await self.db.read(question), "read_portal")
+        return visible(who, await self.db.read(question, who.workspace_id), "read_portal")
 
     @uninterrupted
     async def update(self, who: Principal, name: str, change: PortalChange) -> Portal:
@@ -95,7 +95,7 @@ class Portals:
             _record(connection, who, now_ms, "updated", changed, audit.difference(_facts(portal), values))
             return changed
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete(self, who: Principal, name: str) -> None:
@@ -107,7 +107,7 @@ class Portals:
             store.remove(connection, portal)
             _record(connection, who, now_ms, "deleted", portal)
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
 
 def visible(who: Principal, portal: Portal | None, *actions: str) -> Portal:

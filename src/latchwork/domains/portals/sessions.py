@@ -24,7 +24,7 @@ from latchwork.kernel.events import Event
 from latchwork.kernel.faults import PreconditionFailed
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
 
@@ -73,7 +73,7 @@ class Sessions:
             _record(connection, who, now_ms, "create", portal, session)
             return session
 
-        return Invitation(await self.db.write(unit), f"{self.base_url}/?code={code}")
+        return Invitation(await self.db.write(unit, who.workspace_id), f"{self.base_url}/?code={code}")
 
     def _must_have_room(self, connection: Connection, portal: Portal, now_ms: int) -> None:
         most = self.most_of_a_portal
@@ -103,7 +103,7 @@ class Sessions:
             _record(connection, who, now_ms, "open", portal, session)
             return session
 
-        session = await self.db.write(unit)
+        session = await self.db.write(unit, ALL_WORKSPACES)
         if session is None:
             await self.guard.guessed(remote_ip)
             raise PortalSessionNotFound
@@ -112,7 +112,9 @@ class Sessions:
     async def enter(self, token: bytes, *, remote_ip: str, user_agent: str, request_id: str) -> Visitor:
         """Who holds this access token; raises `PortalSessionNotFound`, `WorkspaceDisabled`, `TooManyRequests`."""
         now_ms, digest = self.clock.now_ms(), rules.digest_of(token)
-        found = await self.db.read(lambda connection: store.find_opened(connection, digest, now_ms))
+        found = await self.db.read(
+            lambda connection: store.find_opened(connection, digest, now_ms), ALL_WORKSPACES
+        )
         if found is None:
             raise PortalSessionNotFound
         if not found.workspace_enabled:
@@ -136,7 +138,7 @@ class Sessions:
                 connection, portal, search=search.strip(), cursor=cursor, limit=limit, now_ms=now_ms
             )
 
-        return await self.db.read(question)
+        return await self.db.read(question, who.workspace_id)
 
     @uninterrupted
     async def revoke(self, who: Principal, name: str, external_id: str) -> int:
@@ -153,12 +155,12 @@ class Sessions:
                 _record_revocation(connection, who, now_ms, portal, external_id, count)
             return count
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def sweep(self) -> int:
         """Delete sessions that have expired, some hundreds at a time; how many."""
         now_ms = self.clock.now_ms()
-        return await self.db.write(lambda connection: store.sweep(connection, now_ms))
+        return await self.db.write(lambda connection: store.sweep(connection, now_ms), ALL_WORKSPACES)
 
 
 def _actions(connection: Connection, who: Principal, portal: Portal, wanted: NewSession) -> tuple[str, ...]:

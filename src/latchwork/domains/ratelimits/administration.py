@@ -34,7 +34,8 @@ class Administration:
         return await self.db.read(
             lambda connection: store.page_namespaces(
                 connection, who.workspace_id, search=search.strip(), cursor=cursor, limit=limit
-            )
+            ),
+            who.workspace_id,
         )
 
     @uninterrupted
@@ -58,7 +59,7 @@ class Administration:
             changed(connection, ("namespace", known.id))
             return renamed
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def delete(self, who: Principal, namespace: str) -> None:
@@ -76,7 +77,7 @@ class Administration:
             _record(connection, who, now_ms, "delete", deleted, {})
             changed(connection, ("namespace", known.id))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def reset(self, who: Principal, *, namespace: str, identifier: str, reason: str | None) -> None:
@@ -98,7 +99,7 @@ class Administration:
             audit.record(connection, who, now_ms, entry)
             tell(connection, Event.now(who.workspace_id, "ratelimit.reset", now_ms, namespace_id=known.id))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         await self.tally.reset(counter_key(who.workspace_id, known.id, identifier))
 
 

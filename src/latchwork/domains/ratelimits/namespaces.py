@@ -60,7 +60,9 @@ class Namespaces:
             raise Unavailable(private="the database is out of reach, and nothing may be believed without it")
         while known is None:
             version = self._version
-            known = await self._db.read(lambda connection: _load(connection, workspace_id, name))
+            known = await self._db.read(
+                lambda connection: _load(connection, workspace_id, name), workspace_id
+            )
             if known is None:
                 return None
             if version == self._version:
@@ -95,7 +97,7 @@ class Namespaces:
             if entries:
                 audit.record(connection, who, now_ms, *entries)
 
-        await self._db.write(unit)
+        await self._db.write(unit, who.workspace_id)
 
     def _keep(self, workspace_id: str, name: str, known: KnownNamespace) -> None:
         while len(self._known) >= self._most:

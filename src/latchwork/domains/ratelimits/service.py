@@ -54,7 +54,7 @@ class Overrides:
             changed(connection, ("namespace", known.namespace.id))
             return stored
 
-        return await self.db.write(unit)
+        return await self.db.write(unit, who.workspace_id)
 
     async def get(self, who: Principal, *, namespace: str, identifier: str) -> Override:
         """The override that holds for `identifier`; `OverrideNotFound` also for want of permission."""
@@ -71,7 +71,8 @@ class Overrides:
         return await self.db.read(
             lambda connection: store.page_overrides(
                 connection, known.namespace.id, cursor=cursor, limit=limit
-            )
+            ),
+            who.workspace_id,
         )
 
     @uninterrupted
@@ -88,7 +89,7 @@ class Overrides:
             _record(connection, who, now_ms, "delete", known, deleted, said={"before": _facts(deleted)})
             changed(connection, ("namespace", known.namespace.id))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
 
 def _facts(override: Override) -> dict[str, Any]:

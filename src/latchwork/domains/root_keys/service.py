@@ -76,14 +76,14 @@ class RootKeys:
                 return False
             return True
 
-        if await self.db.write(unit):
+        if await self.db.write(unit, who.workspace_id):
             return False
         await self._issue(who, text, (EVERYTHING,), "bootstrap", None)
         return True
 
     async def count(self, workspace_id: str) -> int:
         """How many root keys act in the workspace."""
-        return await self.db.read(lambda connection: store.count(connection, workspace_id))
+        return await self.db.read(lambda connection: store.count(connection, workspace_id), workspace_id)
 
     async def page(self, who: Principal, *, cursor: str, limit: int) -> list[RootKey]:
         """Up to `limit` of the root keys that the caller may read, from id `cursor` on."""
@@ -91,7 +91,8 @@ class RootKeys:
         if not readable:
             who.must("workspace", "*", "read_root_key")
         found = await self.db.read(
-            lambda connection: store.page(connection, who.workspace_id, readable, cursor=cursor, limit=limit)
+            lambda connection: store.page(connection, who.workspace_id, readable, cursor=cursor, limit=limit),
+            who.workspace_id,
         )
         return [replace(key, last_used_ms=self.last_use.of(key.id, key.last_used_ms) or 0) for key in found]
 
@@ -122,7 +123,7 @@ class RootKeys:
             _record(connection, who, now_ms, "update", new, {"before": _facts(old), "after": _facts(new)})
             changed(connection, ("key", old.digest))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def reroll(self, who: Principal, key_id: str, *, grace_ms: int | None) -> Minted:
@@ -150,7 +151,7 @@ class RootKeys:
             changed(connection, ("key", old.digest), ("key", new.digest))
             return new
 
-        return Minted((await self.db.write(unit)).id, text)
+        return Minted((await self.db.write(unit, who.workspace_id)).id, text)
 
     @uninterrupted
     async def delete(self, who: Principal, key_id: str) -> None:
@@ -168,7 +169,7 @@ class RootKeys:
             _record(connection, who, now_ms, "delete", key, {"before": _facts(key)})
             changed(connection, ("key", key.digest))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
 
     @uninterrupted
     async def _issue(
@@ -199,7 +200,7 @@ class RootKeys:
             _record(connection, who, now_ms, "create", key, {"permissions": list(permissions)})
             changed(connection, ("key", key.digest))
 
-        await self.db.write(unit)
+        await self.db.write(unit, who.workspace_id)
         return Minted(key.id, text)
 
 

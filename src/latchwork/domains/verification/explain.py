@@ -69,7 +69,7 @@ class Explainer:
     async def digest_of(self, who: Principal, key_id: str) -> bytes:
         """The digest of the key with that id; one that no key has when there is no such key."""
         found = await self._db.read(
-            lambda connection: store.digest_of_key(connection, who.workspace_id, key_id)
+            lambda connection: store.digest_of_key(connection, who.workspace_id, key_id), who.workspace_id
         )
         return b"" if found is None else found
 

@@ -9,7 +9,7 @@ from latchwork.domains.workspaces.records import Quotas
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.outbox import tell
 from latchwork.kernel.uninterrupted import uninterrupted
@@ -25,17 +25,21 @@ class WorkspaceLimits:
 
     async def load(self) -> None:
         """Tell analytics how long to keep whose events."""
-        for workspace_id, days in (await self.db.read(store.retentions)).items():
+        for workspace_id, days in (await self.db.read(store.retentions, ALL_WORKSPACES)).items():
             self.analytics.keep(workspace_id, days)
 
     async def load_one(self, workspace_id: str) -> None:
         """The same of one workspace, whose limits may have been changed."""
-        self.analytics.keep(workspace_id, (await self.db.read(store.retentions)).get(workspace_id))
+        self.analytics.keep(
+            workspace_id, (await self.db.read(store.retentions, workspace_id)).get(workspace_id)
+        )
 
     async def get(self, who: Principal) -> Quotas:
         """The workspace's quotas."""
         who.must("workspace", "*", "read_limits")
-        return await self.db.read(lambda connection: store.quotas(connection, who.workspace_id))
+        return await self.db.read(
+            lambda connection: store.quotas(connection, who.workspace_id), who.workspace_id
+        )
 
     @uninterrupted
     async def update(self, who: Principal, changes: dict[str, int | None]) -> Quotas:
@@ -55,7 +59,7 @@ class WorkspaceLimits:
             changed(connection, ("quotas", who.workspace_id))
             return after
 
-        after = await self.db.write(unit)
+        after = await self.db.write(unit, who.workspace_id)
         self.analytics.keep(who.workspace_id, after.logs_retention_days)
         return after
 

@@ -10,7 +10,7 @@ from latchwork.kernel.clock import Clock
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import EVERYTHING, Principal
-from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection, Database
 from latchwork.kernel.uninterrupted import uninterrupted
 
 
@@ -39,7 +39,7 @@ class Workspaces:
             )
             audit.record(connection, operator(workspace.id), workspace.created_ms, entry)
 
-        await self.db.write(unit)
+        await self.db.write(unit, workspace.id)
         return workspace
 
     @uninterrupted
@@ -50,18 +50,18 @@ class Workspaces:
             if store.find(connection, OPERATOR_ID) is None:
                 store.add(connection, Workspace(OPERATOR_ID, "operator", True, None, self.clock.now_ms()))
 
-        await self.db.write(unit)
+        await self.db.write(unit, OPERATOR_ID)
 
     async def get(self, workspace_id: str) -> Workspace:
         """The workspace; raises `WorkspaceNotFound`."""
-        found = await self.db.read(lambda connection: store.find(connection, workspace_id))
+        found = await self.db.read(lambda connection: store.find(connection, workspace_id), workspace_id)
         if found is None:
             raise WorkspaceNotFound(f"There is no workspace {workspace_id}.")
         return found
 
     async def all(self) -> list[Workspace]:
         """Every tenant, oldest first."""
-        return await self.db.read(store.tenants)
+        return await self.db.read(store.tenants, ALL_WORKSPACES)
 
     async def first(self) -> Workspace | None:
         """The oldest tenant, or `None` before the first start."""

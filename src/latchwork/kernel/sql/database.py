@@ -20,7 +20,8 @@ class Database(Protocol):
     """Runs units of work. A unit is synchronous, does nothing but SQL, and may be run again.
 
     `write` returns after the unit is durably committed; when it raises, nothing of the unit stays.
-    `read` sees every write that was acknowledged before it began.
+    `read` sees every write that was acknowledged before it began. Both are told on behalf of which workspace
+    they run, or `ALL_WORKSPACES`: PostgreSQL shows them no rows of another (see `fence`).
     """
 
     url: str
@@ -35,11 +36,11 @@ class Database(Protocol):
         """Finish what is queued, then disconnect."""
         ...
 
-    async def write(self, unit: Unit[T]) -> T:
+    async def write(self, unit: Unit[T], workspace_id: str) -> T:
         """Run `unit` in a transaction and commit it; its own exceptions pass through."""
         ...
 
-    async def read(self, unit: Unit[T]) -> T:
+    async def read(self, unit: Unit[T], workspace_id: str) -> T:
         """Run `unit` in a read-only transaction."""
         ...
 

@@ -1,11 +1,17 @@
 """Bring a database to the schema of this version, or say why not."""
 
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 HEAD = "0015"
 """The newest migration; a shape test keeps it true, so that a start need not load Alembic to compare."""
+
+_FINISHED_APART = ("0015_fence",)
+"""The migrations that have a second half: `left(connection)`, what is to be done yet, and `finish(connection, one)`."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -20,14 +26,27 @@ class SchemaTooNew(Exception):
         )
 
 
+class OlderNodes(Exception):
+    """Nodes that would not mind the first half of a migration, but its second, serve the database."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} of the processes that serve this database are of an older version, or hide which they are of. "
+            "Finish the migration when all of them have been renewed."
+        )
+
+
 def upgrade(engine: Engine) -> None:
-    """Migrate the database behind `engine` to `HEAD`, in one transaction."""
+    """Migrate the database behind `engine` to `HEAD`, in one transaction; a fresh one is finished too."""
     with engine.begin() as connection:
         upgrade_on(connection)
 
 
 def upgrade_on(connection: Connection) -> None:
-    """Migrate over `connection`, within its transaction; raises `SchemaTooNew`."""
+    """Migrate over `connection`, within its transaction, as far as nodes of the version before do not mind.
+
+    What they would mind is left to `finish_some`, unless the database is fresh. Raises `SchemaTooNew`.
+    """
     if connection.dialect.name == "postgresql":  # several processes may start at once
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('latchwork.migrate'))"))
     found = current(connection)
@@ -42,6 +61,29 @@ def upgrade_on(connection: Connection) -> None:
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if found is None:  # no older node can know it
+        while finish_some(connection):
+            pass
+
+
+def finish_some(connection: Connection) -> bool:
+    """Do a part of what is left of second halves, within the connection's transaction; whether there was any."""
+    for half, some in _halves(connection):
+        if some:
+            half.finish(connection, some[0])
+            return True
+    return False
+
+
+def is_finished(connection: Connection) -> bool:
+    """Whether every second half is done."""
+    return not any(some for _, some in _halves(connection))
+
+
+def _halves(connection: Connection) -> Iterator[tuple[Any, Sequence[Any]]]:
+    for name in _FINISHED_APART:
+        half = import_module(f"latchwork.kernel.sql.migrations.versions.{name}")
+        yield half, half.left(connection)
 
 
 def current(connection: Connection) -> str | None:

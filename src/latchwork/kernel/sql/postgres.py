@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.invalidations import Invalidations
-from latchwork.kernel.sql import migrate
+from latchwork.kernel.sql import fence, migrate
 from latchwork.kernel.sql.changes import News, collected, kept
 from latchwork.kernel.sql.database import Append, DatabaseUnreachable, Done, Unit
 from latchwork.kernel.sql.lane import Lane, Link
@@ -61,7 +61,10 @@ class PostgresDatabase:
             pool_size=8,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"server_settings": _SERVER_SETTINGS},
+            connect_args={
+                "server_settings": _SERVER_SETTINGS,
+                "connection_class": fence.connection_class(),
+            },
         )
         self._apart: AsyncEngine = create_async_engine(
             parsed.set(drivername="postgresql+asyncpg"), poolclass=NullPool
@@ -75,7 +78,7 @@ class PostgresDatabase:
 
     async def open(self) -> None:
         try:
-            async with self._engine.begin() as connection:
+            async with self.transaction("READ COMMITTED", fence.ALL_WORKSPACES) as connection:
                 await connection.run_sync(migrate.upgrade_on)
         except (OSError, DBAPIError) as error:
             raise DatabaseUnreachable(f"{self.url} cannot be opened: {_reason(error)}") from error
@@ -86,8 +89,8 @@ class PostgresDatabase:
         await self._engine.dispose()
         await self._apart.dispose()
 
-    async def write(self, unit: Unit[T]) -> T:
-        return await self._in_time(self._write_in_turn(unit))
+    async def write(self, unit: Unit[T], workspace_id: str) -> T:
+        return await self._in_time(self._write_in_turn(unit, workspace_id))
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` comes to, or `Unavailable` once the time it may take is over; it may still be done then."""
@@ -105,11 +108,11 @@ class PostgresDatabase:
             raise Unavailable(private=f"PostgreSQL did not answer in {self._patience_s:g} s")
         return task.result()
 
-    async def _write_in_turn(self, unit: Unit[T]) -> T:
+    async def _write_in_turn(self, unit: Unit[T], workspace_id: str) -> T:
         async with self._lane:
             for attempt in range(_TRIES):
                 try:
-                    return await self._write(unit)
+                    return await self._write(unit, workspace_id)
                 except DBAPIError as error:
                     if _state(error) not in _COLLISIONS:
                         raise Unavailable(private=_reason(error)) from error
@@ -118,20 +121,20 @@ class PostgresDatabase:
                 await asyncio.sleep(random.random() * 0.002 * 2**attempt)  # noqa: S311 - jitter
         raise Unavailable(private=f"gave up after {_TRIES} collisions")
 
-    async def read(self, unit: Unit[T]) -> T:
-        return await self._in_time(self._read(unit))
+    async def read(self, unit: Unit[T], workspace_id: str) -> T:
+        return await self._in_time(self._read(unit, workspace_id))
 
-    async def _read(self, unit: Unit[T]) -> T:
+    async def _read(self, unit: Unit[T], workspace_id: str) -> T:
         try:
-            async with self.transaction("REPEATABLE READ") as connection:
+            async with self.transaction("REPEATABLE READ", workspace_id) as connection:
                 return await connection.run_sync(unit)
         except (OSError, DBAPIError) as error:
             raise Unavailable(private=_reason(error)) from error
 
-    async def _write(self, unit: Unit[T]) -> T:
+    async def _write(self, unit: Unit[T], workspace_id: str) -> T:
         news = News(0, [])
         try:
-            async with self.transaction("SERIALIZABLE") as connection:
+            async with self.transaction("SERIALIZABLE", workspace_id) as connection:
                 if self._node is None:
                     result, tags = await connection.run_sync(collected, unit)
                     news = News(0, tags)
@@ -144,12 +147,17 @@ class PostgresDatabase:
         return result
 
     @asynccontextmanager
-    async def transaction(self, isolation: str) -> "AsyncIterator[AsyncConnection]":
-        """A transaction of that isolation level, committed at the end."""
+    async def transaction(self, isolation: str, workspace_id: str) -> "AsyncIterator[AsyncConnection]":
+        """A transaction of that isolation level, which sees that workspace, committed at the end."""
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level=isolation)
-            async with connection.begin():
-                yield connection
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            driver.workspace_id = workspace_id
+            try:
+                async with connection.begin():
+                    yield connection
+            finally:
+                driver.workspace_id = ""
 
     def appender(self, statement: TextClause) -> Append:
         sql = str(statement.compile(dialect=self._engine.dialect))
@@ -179,7 +187,10 @@ class PostgresDatabase:
         return Lane(self.link)
 
     async def link(self) -> Link:
-        """A connection of its own, whose driver runs each statement as a transaction unless told otherwise."""
+        """A connection of its own, whose driver runs each statement as a transaction unless told otherwise.
+
+        It sees all workspaces.
+        """
         connection = await self._apart.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
@@ -189,6 +200,11 @@ class PostgresDatabase:
             await connection.invalidate()
             await connection.close()
 
+        try:
+            await driver.execute(fence.OPEN)
+        except BaseException:
+            await drop()
+            raise
         return Link(driver, drop)
 
 

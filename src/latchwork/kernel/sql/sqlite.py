@@ -65,7 +65,7 @@ class SqliteDatabase:
         self._reader.dispose()
         self._engine.dispose()
 
-    async def write(self, unit: Unit[T]) -> T:
+    async def write(self, unit: Unit[T], workspace_id: str) -> T:
         job = UnitJob(unit, self.invalidations, asyncio.get_running_loop())
         self._queue(job)
         result: T = await asyncio.shield(job.future)
@@ -84,7 +84,7 @@ class SqliteDatabase:
             raise Unavailable(private="the database is not open")
         self._writer.put(job)
 
-    async def read(self, unit: Unit[T]) -> T:
+    async def read(self, unit: Unit[T], workspace_id: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
     def _read(self, unit: Unit[T]) -> T:

@@ -44,6 +44,7 @@ from latchwork.domains.keys.store.apis import (
 from latchwork.domains.keys.tables import apis, key_permissions, key_roles, keys, recoverable_keys
 from latchwork.domains.permissions.tables import permissions, role_permissions, roles
 from latchwork.domains.ratelimits.store import drop_rules, rules_of
+from latchwork.kernel.sql.fence import spanning
 from latchwork.kernel.sql.statements import OF, among, unindexed, updating
 
 _AT_ONCE = 1_000  # ids in one statement; drivers take some 30,000
@@ -237,7 +238,8 @@ def page_keys(
 
 def digest_is_taken(connection: Connection, digest: bytes) -> str | None:
     """The id of the key with that digest, deleted or not, in any workspace."""
-    found: str | None = connection.execute(select(keys.c.id).where(keys.c.digest == digest)).scalar()
+    with spanning(connection):
+        found: str | None = connection.execute(select(keys.c.id).where(keys.c.digest == digest)).scalar()
     return found
 
 
