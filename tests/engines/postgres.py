@@ -24,6 +24,9 @@ from tests.engines.programs import end_with_parent, free_port
 
 T = TypeVar("T")
 OLDEST = 15
+ROLE = "latchwork"
+"""Who owns the databases: no superuser, so that what row-level security holds back is held back from tests too."""
+SUPERUSER = "postgres"
 _START_DEADLINE_S = 60
 _SETTINGS = {
     "fsync": "off",
@@ -82,9 +85,9 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
 
-    def url(self, database: str) -> str:
-        """The URL of `database`, as `LATCHWORK_DATABASE_URL` takes it."""
-        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str, role: str = ROLE) -> str:
+        """The URL of `database`, as `LATCHWORK_DATABASE_URL` takes it: of a role that owns it and is no superuser."""
+        return f"postgresql://{role}:{self._password}@127.0.0.1:{self.port}/{database}"
 
     def initialise(self) -> None:
         """Lay out the cluster's directory."""
@@ -93,7 +96,7 @@ class Postgres:
         if self._user is not None:
             shutil.chown(self.home, self._user)
             shutil.chown(secret, self._user)
-        arguments = ["--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres", "--no-sync"]
+        arguments = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={SUPERUSER}", "--no-sync"]
         locale = ["--encoding=UTF8", "--no-locale", "--locale-provider=libc"]
         made = subprocess.run(
             [programs() / "initdb", f"--pgdata={self.data}", *arguments, *locale],
@@ -124,6 +127,10 @@ class Postgres:
                 raise RuntimeError(f"PostgreSQL did not start: {(self.home / 'log').read_text()}")
             time.sleep(0.02)
 
+    def admit(self) -> None:
+        """Make the role that owns databases."""
+        self.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{self._password}'")
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: `SIGINT` disconnects everybody and shuts down, `SIGQUIT` is a crash."""
         if self._process is None:
@@ -140,7 +147,7 @@ class Postgres:
         """Make a database as a copy of `template`, which nobody may be using; returns its name."""
         self._made += 1
         name = f"test_{self._made}"
-        self.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE {name} OWNER {ROLE} TEMPLATE "{template}"')
         return name
 
     def drop(self, database: str) -> None:
@@ -152,7 +159,7 @@ class Postgres:
         on_a_loop_of_its_own(self._execute(statement, database))
 
     async def _execute(self, statement: str, database: str) -> None:
-        connection = await asyncpg.connect(self.url(database), timeout=10)
+        connection = await asyncpg.connect(self.url(database, SUPERUSER), timeout=10)
         try:
             await connection.execute(statement)
         finally:
@@ -175,6 +182,7 @@ def cluster(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
     try:
         server.initialise()
         server.start()
+        server.admit()
         yield server
     finally:
         server.stop()

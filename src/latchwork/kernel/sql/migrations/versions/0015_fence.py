@@ -4,7 +4,6 @@ Nodes of the version before say nothing and would see nothing: the policies are 
 them is left.
 """
 
-from alembic import op
 from sqlalchemy import Connection, bindparam, text
 
 revision = "0015"
@@ -52,7 +51,7 @@ _POLICIES = dict.fromkeys(
     "keys": _SHOWN.format("workspace_id", f"coalesce(for_workspace_id = {_SAID}, false)"),
     "keyspaces": _SHOWN.format("workspace_id", f"{_SAID} <> '' AND {_OPERATORS}"),
     "key_counts": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
-    f" (SELECT FROM keyspaces WHERE keyspaces.id = keyspace_id AND keyspaces.workspace_id = {_SAID}) END",
+    " (SELECT FROM keyspaces WHERE keyspaces.id = keyspace_id) END",
     "key_texts": _OF_ROOT_KEYS,
     "key_uses": _OF_ROOT_KEYS,
     "root_permissions": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
@@ -67,9 +66,7 @@ _LEFT = text(
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        # It counts whoever's keys are changed, those of root keys in a unit of a workspace among them.
-        op.execute("ALTER FUNCTION key_counts_follow() SET latchwork.workspace_id = '*'")
+    """Nothing yet, but that no older node can start from now on."""
 
 
 def left(connection: Connection) -> list[str]:
