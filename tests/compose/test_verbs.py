@@ -156,7 +156,7 @@ async def test_a_malformed_permission_query_is_refused(in_weather: Ask) -> None:
 
 
 async def test_migrating_tells_the_schema(ask: Ask) -> None:
-    assert await ask("migrate") == {"schema": HEAD}
+    assert await ask("migrate") == {"schema": HEAD, "finished": True}
 
 
 async def test_the_audit_log_is_verified_for_one_workspace_or_all(ask: Ask, platform: Platform) -> None:

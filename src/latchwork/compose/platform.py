@@ -56,6 +56,7 @@ from latchwork.kernel.clock import Clock, SteadyClock
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.leases import Lease, LeasedClock
 from latchwork.kernel.sql import ALL_WORKSPACES, Database, PostgresDatabase, open_database
+from latchwork.kernel.sql.finishing import shortcomings
 from latchwork.kernel.sql.leading import Leader
 from latchwork.settings import Settings
 from latchwork.surfaces.http.bulkhead import Ceiling
@@ -132,6 +133,7 @@ async def opened(
         await platform.services.workspace_limits.load()
         if at_work:
             if isinstance(ground.db, PostgresDatabase):
+                await _tell_shortcomings(ground.db)
                 ground.db.serving.watch(partial(signal.raise_signal, signal.SIGTERM))
             platform.chains.start()
             stack.push_async_callback(platform.chains.stop)
@@ -177,6 +179,11 @@ async def _database(settings: Settings, directory: DataDir, stack: AsyncExitStac
     ):
         raise AnotherProcess(db.url)
     return db
+
+
+async def _tell_shortcomings(db: PostgresDatabase) -> None:
+    for sentence in await shortcomings(db):
+        _log.warning("%s", sentence)
 
 
 async def _take_up_duties(ground: _Ground, platform: Platform, stack: AsyncExitStack) -> None:

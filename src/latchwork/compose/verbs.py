@@ -19,7 +19,8 @@ from latchwork.domains.analytics import AnalyticsNotConfigured
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
 from latchwork.kernel.principal import Principal
-from latchwork.kernel.sql.migrate import HEAD
+from latchwork.kernel.sql import ALL_WORKSPACES, PostgresDatabase, finishing
+from latchwork.kernel.sql.migrate import HEAD, is_finished
 from latchwork.surfaces.http.requests import Headers, RequestFacts
 from latchwork.surfaces.rpc import apis, explanation, keys, root_keys, verification
 from latchwork.surfaces.rpc.faults import InvalidRequest
@@ -80,14 +81,17 @@ async def explain_key(platform: Platform, *, claim: dict[str, Any], workspace: s
     return await _call(platform, who, explanation.explain_key, claim)
 
 
-async def migrate(platform: Platform) -> dict[str, Any]:
+async def migrate(platform: Platform, *, finish: bool = False) -> dict[str, Any]:
     """The schema of the database, which is this version's: an open platform has migrated it.
 
-    Raises `AnalyticsUnavailable` where the tables of events cannot be made.
+    What nodes of the version before would mind is done with `finish` only. Raises `AnalyticsUnavailable` where
+    the tables of events cannot be made, `OlderNodes` where such nodes serve.
     """
     with suppress(AnalyticsNotConfigured):
         await platform.analytics.flush()
-    return {"schema": HEAD}
+    if finish and isinstance(platform.db, PostgresDatabase):
+        await finishing.finish(platform.db)
+    return {"schema": HEAD, "finished": await platform.db.read(is_finished, ALL_WORKSPACES)}
 
 
 async def rotate_encryption(platform: Platform) -> dict[str, Any]:

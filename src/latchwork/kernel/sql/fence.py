@@ -4,6 +4,7 @@ Policies of the tables compare each row with a setting that the transaction begi
 rows. SQLite has nothing of the kind, and what is said here means nothing to it.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,13 +23,14 @@ BYPASSES = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = curren
 """PostgreSQL: whether the policies do not hold for whoever asks."""
 
 
+_ID = re.compile("[A-Za-z0-9_-]+")
 _SET = text(f"SELECT set_config('{SETTING}', :workspace_id, true)")
 
 
 def closing(workspace_id: str) -> str:
-    """PostgreSQL: let a transaction see that workspace, or `ALL_WORKSPACES`."""
-    quoted = workspace_id.replace("'", "''")
-    return f"SET LOCAL {SETTING} = '{quoted}'"
+    """PostgreSQL: let a transaction see that workspace, or `ALL_WORKSPACES`; what is no id shows nothing."""
+    is_id = workspace_id == ALL_WORKSPACES or _ID.fullmatch(workspace_id)
+    return f"SET LOCAL {SETTING} = '{workspace_id if is_id else ''}'"
 
 
 @contextmanager
@@ -52,9 +54,11 @@ def spanning(connection: Connection) -> Iterator[None]:
 @cache
 def connection_class() -> type[Any]:
     """The driver's connection whose transactions begin with the setting, in the very message that begins them."""
-    from asyncpg import Connection as Driver  # late: SQLite does without
+    from sqlalchemy.dialects.postgresql.asyncpg import dialect  # late: SQLite does without
 
-    class Fenced(Driver):
+    driver: Any = dialect.import_dbapi().asyncpg.Connection  # type: ignore[no-untyped-call]
+
+    class Fenced(driver):  # type: ignore[misc]
         workspace_id = ""
         """Whose rows the next transaction sees; nobody's."""
 

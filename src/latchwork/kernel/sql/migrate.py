@@ -10,6 +10,9 @@ from sqlalchemy import Connection, Engine, inspect, text
 HEAD = "0015"
 """The newest migration; a shape test keeps it true, so that a start need not load Alembic to compare."""
 
+CALLED = "latchwork schema "
+"""What a node calls itself to PostgreSQL, with its `HEAD` behind it; older ones have no such name."""
+
 _FINISHED_APART = ("0015_fence",)
 """The migrations that have a second half: `left(connection)`, what is to be done yet, and `finish(connection, one)`."""
 
@@ -26,18 +29,8 @@ class SchemaTooNew(Exception):
         )
 
 
-class OlderNodes(Exception):
-    """Nodes that would not mind the first half of a migration, but its second, serve the database."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(
-            f"{count} of the processes that serve this database are of an older version, or hide which they are of. "
-            "Finish the migration when all of them have been renewed."
-        )
-
-
 def upgrade(engine: Engine) -> None:
-    """Migrate the database behind `engine` to `HEAD`, in one transaction; a fresh one is finished too."""
+    """Migrate the database behind `engine` to `HEAD`, in one transaction."""
     with engine.begin() as connection:
         upgrade_on(connection)
 
@@ -45,7 +38,7 @@ def upgrade(engine: Engine) -> None:
 def upgrade_on(connection: Connection) -> None:
     """Migrate over `connection`, within its transaction, as far as nodes of the version before do not mind.
 
-    What they would mind is left to `finish_some`, unless the database is fresh. Raises `SchemaTooNew`.
+    What they would mind is left to `finish_some`, where there can be such nodes. Raises `SchemaTooNew`.
     """
     if connection.dialect.name == "postgresql":  # several processes may start at once
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('latchwork.migrate'))"))
@@ -61,7 +54,7 @@ def upgrade_on(connection: Connection) -> None:
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    if found is None:  # no older node can know it
+    if found is None or connection.dialect.name == "sqlite":  # no older node is beside this one
         while finish_some(connection):
             pass
 

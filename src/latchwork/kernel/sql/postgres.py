@@ -29,14 +29,17 @@ _COLLISIONS = {
     "23505",  # unique_violation: units ask first, so another was quicker, and the next try sees its row
 }
 _TRIES = 12
-NODES = f"""
-SELECT greatest(1, count(*)) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+SERVING = f"""
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND (classid::bigint << 32 | objid::bigint) = ({LOCK}::bigint & -1)
 """  # noqa: S608 - a constant
+"""The sessions that hold the serving lock."""
+NODES = f"SELECT greatest(1, count(*)) FROM ({SERVING}) AS serving"  # noqa: S608 - a constant
 """How many processes serve the database."""
 # A node that falls silent within a transaction must not keep rows from others for as long as they have patience.
 _SERVER_SETTINGS = {"idle_in_transaction_session_timeout": "2s", "tcp_user_timeout": "2s"}
+_INTRODUCTION = f"{fence.OPEN}; SET application_name = '{migrate.CALLED}{migrate.HEAD}'"
 PATIENCE_S = 5.0
 """How long a unit of work may take where several nodes share a database that may go silent."""
 
@@ -201,7 +204,7 @@ class PostgresDatabase:
             await connection.close()
 
         try:
-            await driver.execute(fence.OPEN)
+            await driver.execute(_INTRODUCTION)
         except BaseException:
             await drop()
             raise
