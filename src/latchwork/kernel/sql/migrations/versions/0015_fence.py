@@ -34,6 +34,7 @@ _POLICIES = dict.fromkeys(
         "key_migrations",
         "key_permissions",
         "key_roles",
+        "keyspaces",
         "limit_rules",
         "namespaces",
         "outbox",
@@ -49,7 +50,6 @@ _POLICIES = dict.fromkeys(
 ) | {
     "workspaces": _SHOWN.format("id", "false"),
     "keys": _SHOWN.format("workspace_id", f"coalesce(for_workspace_id = {_SAID}, false)"),
-    "keyspaces": _SHOWN.format("workspace_id", f"{_SAID} <> '' AND {_OPERATORS}"),
     "key_counts": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
     " (SELECT FROM keyspaces WHERE keyspaces.id = keyspace_id) END",
     "key_texts": _OF_ROOT_KEYS,
@@ -58,6 +58,14 @@ _POLICIES = dict.fromkeys(
     " (SELECT FROM keys WHERE keys.id = key_id) END",
     "import_creations": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
     " (SELECT FROM import_runs WHERE import_runs.id = run_id) END",
+}
+# Every workspace's units make the keyspace of root keys, or find it made.
+_OPERATORS_TOO = f"{_SAID} <> '' AND {_OPERATORS}"
+_MORE = {
+    "keyspaces": (
+        f"CREATE POLICY of_operator ON keyspaces FOR SELECT USING ({_OPERATORS_TOO})",
+        f"CREATE POLICY for_operator ON keyspaces FOR INSERT WITH CHECK ({_OPERATORS_TOO})",
+    )
 }
 _LEFT = text(
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
@@ -79,4 +87,6 @@ def left(connection: Connection) -> list[str]:
 def finish(connection: Connection, table: str) -> None:
     """Fence a table in; whoever uses it waits meanwhile."""
     connection.execute(text(f"CREATE POLICY of_workspace ON {table} USING ({_POLICIES[table]})"))
+    for statement in _MORE.get(table, ()):
+        connection.execute(text(statement))
     connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"))
