@@ -49,6 +49,7 @@ _POLICIES = dict.fromkeys(
     _OWN,
 ) | {
     "workspaces": _SHOWN.format("id", "false"),
+    "credit_journal": f"coalesce({_SAID} = '*', false)",  # its rows are of several workspaces each
     "keys": _SHOWN.format("workspace_id", f"coalesce(for_workspace_id = {_SAID}, false)"),
     "key_counts": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
     " (SELECT FROM keyspaces WHERE keyspaces.id = keyspace_id) END",
