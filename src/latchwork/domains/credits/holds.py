@@ -101,7 +101,7 @@ class Holds:
     async def _settle(self, held: Hold, spent: int) -> Settlement:
         async with self._ledger.rewriting_all(held.payers) as unfolded:
             unit = partial(store.settle, held=held, spent=spent, unfolded=unfolded)
-            rests = await self._database.write(unit, ALL_WORKSPACES)
+            rests = await self._database.write(unit, held.workspace_id)
             if rests is not None:
                 for payer in held.payers:
                     self._ledger.put(payer, rests.get(payer))
