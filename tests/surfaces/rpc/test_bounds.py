@@ -14,7 +14,7 @@ from sqlalchemy import insert, update
 from latchwork.domains.access import rules
 from latchwork.domains.keys.tables import key_roles, keys
 from latchwork.domains.permissions.tables import roles
-from latchwork.kernel.sql import Connection
+from latchwork.kernel.sql import ALL_WORKSPACES, Connection
 from tests.surfaces.rpc.conftest import START_MS, Client, House
 
 pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
@@ -162,7 +162,7 @@ async def test_a_key_with_more_than_any_may_have_is_served(house: House, acme: C
         large = {"a": "x" * 2_000_000} | {f"k{n}": n for n in range(10_000)}
         connection.execute(update(keys).where(keys.c.id == made["keyId"]).values(meta=large))
 
-    await house.platform.db.write(heap)
+    await house.platform.db.write(heap, ALL_WORKSPACES)
     verdict = await acme.data("keys.verifyKey", {"key": made["key"]})
     assert (verdict["valid"], len(verdict["roles"])) == (True, 20_000)
     assert len((await acme.data("keys.getKey", {"keyId": made["keyId"]}))["roles"]) == 20_000

@@ -10,6 +10,7 @@ from latchwork.domains.key_lists.rules import cursor_of, position_of
 from latchwork.domains.keys import ApiNotFound, Keys, KeyView
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
+from latchwork.kernel.sql.fence import spanning
 
 _EFFORT = store.Effort()
 
@@ -47,7 +48,8 @@ class KeyLists:
             wanted = store.resolved(connection, who.workspace_id, query, tagged)
             if wanted is None:
                 raise ApiNotFound
-            found, following = store.page(connection, wanted, start, limit, self.effort)
+            with spanning(connection):  # behind the fence PostgreSQL would use no index for texts and names
+                found, following = store.page(connection, wanted, start, limit, self.effort)
             return store.views_at(connection, who.workspace_id, found), following
 
         views, following = await self.db.read(question, who.workspace_id)

@@ -4,11 +4,10 @@ Nodes of the version before say nothing and would see nothing: the policies are 
 them is left.
 """
 
-from alembic import op
 from sqlalchemy import Connection, bindparam, text
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 _SAID = "current_setting('latchwork.workspace_id', true)"
 # Written as a case so that the setting is read once a row, and that the planner, which cannot know how many rows
@@ -24,6 +23,7 @@ _POLICIES = dict.fromkeys(
         "apis",
         "audit_heads",
         "audit_log",
+        "audit_terms",
         "credit_balances",
         "credit_holds",
         "data_keys",
@@ -76,10 +76,7 @@ _LEFT = text(
 
 
 def upgrade() -> None:
-    """Besides, no older node can start from now on."""
-    if op.get_bind().dialect.name == "postgresql":
-        # Behind the fence texts are not looked up by their trigrams: then those of a workspace are read, and no more.
-        op.create_index("key_search_of_workspace", "key_texts", ["workspace_id"])
+    """Nothing yet, but that no older node can start from now on."""
 
 
 def left(connection: Connection) -> list[str]:
