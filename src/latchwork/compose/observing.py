@@ -44,7 +44,10 @@ def analytics_part(analytics: Analytics) -> Part:
     health = analytics.health()
     if health.state == "off":
         return Part("off", {"reason": health.why_off})
-    facts = {"buffered": health.buffered, "lost": health.dropped, "spooledBytes": health.spooled_bytes}
+    facts: dict[str, int | str] = {"buffered": health.buffered, "lost": health.dropped}
+    facts["spooledBytes"] = health.spooled_bytes
+    if health.oldest_spooled_ms is not None:
+        facts["oldestSpooledAt"] = health.oldest_spooled_ms
     return Part(health.state, facts)
 
 

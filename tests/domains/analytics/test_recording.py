@@ -1,5 +1,6 @@
 """What survives: full buffers, crashes between the steps, failing databases, time."""
 
+import time
 from pathlib import Path
 
 import duckdb
@@ -99,10 +100,13 @@ async def test_a_file_that_is_no_database_stops_nothing_but_the_questions(tmp_pa
         health = analytics.health()
         assert (health.state, health.buffered, health.dropped) == ("failing", 0, 0)
         assert health.spooled_bytes > 0
+        assert health.oldest_spooled_ms is not None
+        assert abs(health.oldest_spooled_ms / 1000 - time.time()) < 3600
 
         file.unlink()
         assert (await analytics.get_verifications(question()))[0].total == 1
-        assert (analytics.health().state, analytics.health().spooled_bytes) == ("ok", 0)
+        health = analytics.health()
+        assert (health.state, health.spooled_bytes, health.oldest_spooled_ms) == ("ok", 0, None)
 
 
 async def test_events_older_than_the_retention_are_deleted_and_their_number_stays(tmp_path: Path) -> None:

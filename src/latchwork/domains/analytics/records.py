@@ -107,12 +107,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How analytics fare, and why they are off where they are. `dropped` events are lost."""
+    """How analytics fare, and why they are off where they are.
+
+    `dropped` events are lost; `oldest_spooled_ms` is since when the oldest waits that are not in the store yet.
+    """
 
     state: Literal["ok", "failing", "off"]
     buffered: int
     dropped: int
     spooled_bytes: int
+    oldest_spooled_ms: int | None = None
     why_off: str = ""
 
 

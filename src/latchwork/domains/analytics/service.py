@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from latchwork.domains.analytics import charts, rules, series
 from latchwork.domains.analytics.batches import Batch
@@ -195,10 +195,12 @@ class Analytics:
     def health(self) -> Health:
         """How it fares."""
         if self._store is None:
-            return Health("off", 0, 0, 0, self._why_off)
+            return Health("off", 0, 0, 0, why_off=self._why_off)
         spooled = self._spool.size_bytes if self._spool else 0
         lost = self._recorder.dropped + (self._spool.dropped if self._spool else 0)
-        return Health("failing" if self._failing else "ok", self._recorder.buffered, lost, spooled)
+        oldest_ms = self._spool.oldest_ms if self._spool else None
+        state: Literal["ok", "failing"] = "failing" if self._failing else "ok"
+        return Health(state, self._recorder.buffered, lost, spooled, oldest_ms)
 
     async def _keep_recording(self) -> None:
         while not await self._stopped_within(TICK_S):

@@ -35,6 +35,16 @@ class Spool:
         with self._lock:
             return [path.stem for path, _ in self._waiting]
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the batch was written that waits the longest; `None` when none does."""
+        with self._lock:
+            oldest = self._waiting[0][0] if self._waiting else None
+        try:
+            return None if oldest is None else oldest.stat().st_mtime_ns // 1_000_000
+        except FileNotFoundError:  # stored this moment
+            return None
+
     def open(self) -> None:
         """Find what an earlier process left behind; the first call does it."""
         if self._opened:
