@@ -1,11 +1,10 @@
 """Bring a database to the schema of this version, or say why not."""
 
-from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
+
+from latchwork.kernel.sql.migrations import second_0016
 
 HEAD = "0016"
 """The newest migration; a shape test keeps it true, so that a start need not load Alembic to compare."""
@@ -13,8 +12,8 @@ HEAD = "0016"
 CALLED = "latchwork schema "
 """What a node calls itself to PostgreSQL, with its `HEAD` behind it; older ones have no such name."""
 
-_FINISHED_APART = ("0016_fence",)
-"""The migrations that have a second half: `left(connection)`, what is to be done yet, and `finish(connection, one)`."""
+_SECOND_HALVES = (second_0016,)
+"""`left(connection)` tells what is to be done yet, and `finish(connection, one)` does it; none loads Alembic."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -61,22 +60,16 @@ def upgrade_on(connection: Connection) -> None:
 
 def finish_some(connection: Connection) -> bool:
     """Do a part of what is left of second halves, within the connection's transaction; whether there was any."""
-    for half, some in _halves(connection):
-        if some:
-            half.finish(connection, some[0])
+    for half in _SECOND_HALVES:
+        for one in half.left(connection):
+            half.finish(connection, one)
             return True
     return False
 
 
 def is_finished(connection: Connection) -> bool:
     """Whether every second half is done."""
-    return not any(some for _, some in _halves(connection))
-
-
-def _halves(connection: Connection) -> Iterator[tuple[Any, Sequence[Any]]]:
-    for name in _FINISHED_APART:
-        half = import_module(f"latchwork.kernel.sql.migrations.versions.{name}")
-        yield half, half.left(connection)
+    return not any(half.left(connection) for half in _SECOND_HALVES)
 
 
 def current(connection: Connection) -> str | None:
