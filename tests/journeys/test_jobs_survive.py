@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.test_kill import Caller, Server
+from tests.faults.test_kill import Caller, Server
 
 CYCLES = 5
 KEYS = 60
