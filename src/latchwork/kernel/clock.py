@@ -12,26 +12,38 @@ class Clock(Protocol):
         ...
 
 
+_SLOWER = 8
+
+
 class SteadyClock:
     """The wall clock, except that it never runs backwards.
 
-    When the operator's clock is stepped back, time goes on from where it was: a window is not
-    re-opened and an expired key stays expired.
+    When the operator's clock is stepped back, time goes on from where it was, and an eighth slower until the wall
+    clock has caught up: a window is not re-opened, an expired key stays expired, and a clock that was wrong for a
+    while is not wrong for ever.
     """
 
-    __slots__ = ("_ahead_ms", "_last_ms")
+    __slots__ = ("_ahead_ms", "_since_ms", "_wall_ms")
 
     def __init__(self) -> None:
-        self._ahead_ms = 0
-        self._last_ms = 0
+        self._wall_ms = 0
+        self._since_ms = 0  # when the wall clock was last stepped back, by itself
+        self._ahead_ms = 0  # by how much this one was ahead of it then
 
     def now_ms(self) -> int:
-        now = time_ns() // 1_000_000 + self._ahead_ms
-        if now < self._last_ms:
-            self._ahead_ms += self._last_ms - now
-            now = self._last_ms
-        self._last_ms = now
-        return now
+        wall_ms = time_ns() // 1_000_000
+        if wall_ms < self._wall_ms:
+            self._ahead_ms += self._wall_ms - wall_ms - (self._wall_ms - self._since_ms) // _SLOWER
+            self._ahead_ms = max(self._ahead_ms, self._wall_ms - wall_ms)
+            self._since_ms = wall_ms
+        self._wall_ms = wall_ms
+        if not self._ahead_ms:
+            return wall_ms
+        ahead_ms = self._ahead_ms - (wall_ms - self._since_ms) // _SLOWER
+        if ahead_ms <= 0:
+            self._ahead_ms = 0
+            return wall_ms
+        return wall_ms + ahead_ms
 
 
 class ManualClock:
