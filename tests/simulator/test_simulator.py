@@ -12,7 +12,7 @@ from tests.simulator.planted import PLANTED, planted
 from tests.simulator.truth import Violation
 from tests.simulator.world import World
 
-SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "40"))
+SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "400"))
 _A_PART = 20
 _FOUND_WITHIN = 100
 
