@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    and_,
     bindparam,
     func,
     insert,
@@ -100,7 +101,7 @@ def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: s
         )
         question = question.where(seq <= from_seq)
     # a sum is no column of an index: what has been looked up is sorted
-    order = seq + 0 if way in ("correlation", "time") else seq
+    order = seq + 0 if way in _TO_SORT else seq
     rows = connection.execute(question.order_by(order.desc()).limit(limit))
     return [
         Row(
@@ -119,34 +120,39 @@ def page(connection: Connection, workspace_id: str, wanted: Filter, *, cursor: s
     ]
 
 
-_Way = Literal["correlation", "time", "term", "event", "seq"]
+_Way = Literal["correlation", "time", "term", "event", "events", "seq"]
+_TO_SORT: tuple[_Way, ...] = ("correlation", "time", "events")
 
 
 def _way(connection: Connection, workspace_id: str, wanted: Filter) -> _Way:
     """The index to go by: one that leaves few rows to sort, else one that has the rows in order."""
     if wanted.correlation_id is not None:
         return "correlation"
-    if wanted.start_ms is not None:
-        span = select(audit_log.c.seq).where(
-            audit_log.c.workspace_id == workspace_id,
-            *_conditions(Filter(start_ms=wanted.start_ms, end_ms=wanted.end_ms), "time"),
-        )
-        ordered = span.order_by(audit_log.c.time_ms).offset(_SORTED).limit(1)
-        if connection.execute(ordered).first() is None:
-            return "time"
+    span = Filter(start_ms=wanted.start_ms, end_ms=wanted.end_ms)
+    if wanted.start_ms is not None and _are_few(connection, workspace_id, span, "time"):
+        return "time"
     if _term(wanted) is not None:
         return "term"
-    return "event" if len(wanted.events) == 1 and not wanted.events[0].endswith(".*") else "seq"
+    if len(wanted.events) == 1 and not wanted.events[0].endswith(".*"):
+        return "event"
+    named = Filter(events=wanted.events)
+    return "events" if named.events and _are_few(connection, workspace_id, named, "events") else "seq"
+
+
+def _are_few(connection: Connection, workspace_id: str, wanted: Filter, way: _Way) -> bool:
+    """Whether so few rows pass that they can be sorted."""
+    found = select(audit_log.c.seq).where(audit_log.c.workspace_id == workspace_id, *_conditions(wanted, way))
+    order = (
+        audit_log.c.time_ms if way == "time" else audit_log.c.event
+    )  # that of the index: PostgreSQL reads it then
+    return connection.execute(found.order_by(order).offset(_SORTED).limit(1)).first() is None
 
 
 def _conditions(wanted: Filter, way: _Way) -> list[ColumnElement[bool]]:
     """What must hold; SQLite, which does not know how many rows pass, looks up by the way that is taken alone."""
     log = audit_log.c
-
-    def of(name: _Way, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        return column if name == way else unindexed(column)
-
-    event, time_ms = of("event", log.event), of("time", log.time_ms)
+    event = log.event if way in ("event", "events") else unindexed(log.event)
+    time_ms = log.time_ms if way == "time" else unindexed(log.time_ms)
     found: list[ColumnElement[bool]] = []
     if wanted.events:
         found.append(or_(*(_named(event, name) for name in wanted.events)))
@@ -176,8 +182,8 @@ def _term(wanted: Filter) -> str | None:
 def _named(column: ColumnElement[Any], event: str) -> ColumnElement[bool]:
     if not event.endswith(".*"):
         return column == event
-    head = event[:-1]
-    return func.substr(column, 1, len(head)) == head
+    head = event.removesuffix("*")
+    return and_(column >= head, column < head[:-1] + "/")  # which comes next after the dot
 
 
 def _holds(column: ColumnElement[Any], members: dict[str, str]) -> ColumnElement[bool]:
