@@ -464,7 +464,7 @@ class TestKeys:
         await house.platform.services.keys.last_use.save()
         await house.platform.ledger.fold()
         found = await house.platform.db.read(lambda c: _mentioning(c, made["keyId"]), ALL_WORKSPACES)
-        assert found <= {"audit_log", "outbox"} and "audit_log" in found
+        assert found <= {"audit_log", "audit_terms", "outbox"} and "audit_log" in found
 
 
 def _mentioning(connection: Connection, text: str) -> set[str]:
