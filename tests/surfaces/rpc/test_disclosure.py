@@ -14,6 +14,9 @@ from sqlalchemy import Engine, event
 from tests.surfaces.rpc.conftest import House
 from tests.surfaces.rpc.test_authorisation import OPERATIONS, ask, nobodys, outcome, world_of
 
+UPKEEP = ("outbox", "credit_journal", "key_uses", "UPDATE credit_balances")
+"""Of what is written and read beside requests, whenever it is time."""
+
 pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 
 PRIVATE = "SELECT secret FROM keys WHERE host = 'db.internal' -- /etc/latchwork/kek"
@@ -134,7 +137,7 @@ async def test_what_is_foreign_costs_the_database_what_nothing_costs(house: Hous
             with _statements() as said:
                 answer = await ask(house, name, f"Bearer {rival.key}", body)
             assert outcome(answer) == OPERATIONS[name].missing
-            asked.append(sorted(said))
+            asked.append(sorted(each for each in said if not any(table in each for table in UPKEEP)))
         assert asked[0] == asked[1], name
 
 
