@@ -90,6 +90,11 @@ class Trial:
     tried: int = 0
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def bodies(self) -> list[tuple[Asked, Any]]:
+        """What has a body, with its schema."""
+        return [(asked, asked.schema) for asked in self.asked if asked.schema is not None]
+
     async def wrong(self, asked: Asked, bad: Bad, *, named: bool = True, **sent: Any) -> None:
         """Send something wrong, which the answer has to name."""
         self.tried += 1
@@ -158,10 +163,8 @@ def _is_named(answer: httpx.Response, bad: Bad) -> bool:
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_whatever_is_wrong_is_named_and_nothing_is_done(house: House, family: str) -> None:
     async with trial_of(house, family) as trial:
-        for asked in trial.asked:
-            if asked.schema is None:
-                continue
-            for bad in trial.wrongs.of(asked.schema, asked.right):
+        for asked, schema in trial.bodies:
+            for bad in trial.wrongs.of(schema, asked.right):
                 await trial.wrong(asked, bad, json=bad.body)
             for junk in JUNK:
                 await trial.junk(asked, junk)
@@ -171,22 +174,18 @@ async def test_whatever_is_wrong_is_named_and_nothing_is_done(house: House, fami
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_no_member_holds_what_is_no_value_or_no_text(house: House, family: str) -> None:
     async with trial_of(house, family) as trial:
-        for asked in trial.asked:
-            if asked.schema is None:
-                continue
-            for bad in trial.wrongs.no_values(asked.schema, asked.right):
+        for asked, schema in trial.bodies:
+            for bad in trial.wrongs.no_values(schema, asked.right):
                 await trial.wrong(asked, bad, named=False, content=bad.body)
             nul = asked.name in NULS_ALLOWED
-            for bad in trial.wrongs.no_texts(asked.schema, asked.right, allows_nul=nul):
+            for bad in trial.wrongs.no_texts(schema, asked.right, allows_nul=nul):
                 await trial.wrong(asked, bad, json=bad.body)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_a_body_of_another_type_is_no_body(house: House, family: str) -> None:
     async with trial_of(house, family) as trial:
-        for asked in trial.asked:
-            if asked.schema is None:
-                continue
+        for asked, _ in trial.bodies:
             for media_type, content in OTHER_TYPES.items():
                 await trial.junk(asked, content, media_type=media_type)
 

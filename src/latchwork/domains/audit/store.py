@@ -142,9 +142,8 @@ def _way(connection: Connection, workspace_id: str, wanted: Filter) -> _Way:
 def _are_few(connection: Connection, workspace_id: str, wanted: Filter, way: _Way) -> bool:
     """Whether so few rows pass that they can be sorted."""
     found = select(audit_log.c.seq).where(audit_log.c.workspace_id == workspace_id, *_conditions(wanted, way))
-    order = (
-        audit_log.c.time_ms if way == "time" else audit_log.c.event
-    )  # that of the index: PostgreSQL reads it then
+    # in the order of the index, so that PostgreSQL reads it rather than the log
+    order = audit_log.c.time_ms if way == "time" else audit_log.c.event
     return connection.execute(found.order_by(order).offset(_SORTED).limit(1)).first() is None
 
 
