@@ -57,9 +57,9 @@ async def known(database: Database) -> list[Known]:
 EFFORTS = {
     "walked": store.Effort(0, (3, 1_000)),
     "walked in vain": store.Effort(0, (2, 3)),
-    "sorted": store.Effort(1_000, (1,)),
-    "either": store.Effort(4, (2, 6)),
-    "hurried": store.Effort(0, (1, 2, 1_000), enough_s=-1),
+    "sorted": store.Effort(1_000, (1, 1), rare=1),
+    "either": store.Effort(4, (2, 6), rare=0.1),
+    "hurried": store.Effort(0, (1, 2, 1_000), enough_s=-1, rare=0),
 }
 
 

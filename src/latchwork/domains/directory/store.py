@@ -14,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -23,6 +24,7 @@ from latchwork.domains.directory.tables import key_texts, key_uses
 from latchwork.kernel.sql import search
 from latchwork.kernel.sql.statements import OF, among, updating
 
+_SAMPLED = 200  # rows of each place
 _ADD_USES = insert(key_uses)
 _ADD_TEXTS = insert(key_texts)
 _USES = select(key_uses.c.key_id, key_uses.c.used_at_ms).where(among(key_uses.c.key_id))
@@ -57,22 +59,45 @@ def remove(connection: Connection, key_ids: Sequence[str]) -> None:
         connection.execute(delete(table).where(table.c.key_id.in_(key_ids)))
 
 
-def can_look_up(connection: Connection, folded: str) -> bool:
-    """Whether there is an index for texts that hold `folded`: it must have a trigram, and the server the index."""
-    if search.trigrams(folded) is None:
-        return False
-    return connection.dialect.name != "sqlite" or search.has_table(connection, "key_search")
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The keys whose text holds something, found by an index; and whether that seems to be rare."""
+
+    key_ids: Select[str]
+    rare: bool
 
 
-def holding(connection: Connection, workspace_id: str, folded: str) -> Select[str]:
-    """The keys whose text holds `folded`."""
+def look_up(connection: Connection, workspace_id: str, folded: str, rare: float) -> Lookup | None:
+    """The keys whose text holds `folded`, which is rare when at most that share of texts seems to hold it.
+
+    `None` where no index can tell: it needs three characters.
+    """
+    indexed = connection.dialect.name != "sqlite" or search.has_table(connection, "key_search")
+    if not indexed or search.trigrams(folded) is None:
+        return None
+    sample = _sample(connection, rare)
     mine = select(key_texts.c.key_id).where(key_texts.c.workspace_id == workspace_id)
-    mine = mine.where(search.holds(key_texts.c.text, folded))
-    if connection.dialect.name != "sqlite" or not can_look_up(connection, folded):
-        return mine
-    rows = text("SELECT rowid AS seq FROM key_search WHERE key_search MATCH :match")
-    hits = rows.bindparams(match=search.trigrams(folded)).columns(key_texts.c.seq).subquery("hits")
-    return mine.join(hits, hits.c.seq == key_texts.c.seq)
+    if connection.dialect.name == "sqlite":
+        rows = text("SELECT rowid AS seq FROM key_search WHERE key_search MATCH :match")
+        asked = sample.rarest_trigrams(folded)
+        hits = rows.bindparams(match=asked).columns(key_texts.c.seq).subquery("hits")
+        mine = mine.join(hits, hits.c.seq == key_texts.c.seq).where(search.holds(key_texts.c.text, folded))
+    elif (word := sample.rare_word(folded)) is not None:
+        # the whole not in the column itself, as it would be looked up too
+        whole = search.holds(key_texts.c.text.concat(""), folded)
+        mine = mine.where(search.holds(key_texts.c.text, word), whole)
+    else:
+        mine = mine.where(search.holds(key_texts.c.text, folded))
+    return Lookup(mine, sample.is_rare(folded))
+
+
+def _sample(connection: Connection, rare: float) -> search.Sample:
+    last: int = connection.scalar(select(func.max(key_texts.c.seq))) or 0
+    starts = [last * eighths // 8 for eighths in (1, 4, 7)]
+    near = or_(*(key_texts.c.seq.between(start, start + _SAMPLED - 1) for start in starts))
+    rows = list(connection.execute(select(key_texts.c.seq, key_texts.c.text).where(near)))
+    places = [[row.text for row in rows if 0 <= row.seq - start < _SAMPLED] for start in starts]
+    return search.Sample(places, rare)
 
 
 def _described(entry: Entry) -> dict[str, str]:

@@ -73,13 +73,15 @@ _OF_POSTGRES = {"plan_cache_mode": "force_custom_plan", "enable_hashjoin": "off"
 class Effort:
     """How many keys are read for a page: up to `few` are sorted, else so many are walked, in steps.
 
-    Whether there are only few to sort is asked after the first step, which fills most pages. Steps after the
-    second are taken only while the page took less than `enough_s`.
+    Whether there are only few to sort is asked after the first step, which fills most pages, but at once for
+    a text that at most the share `rare` of keys seems to have. Steps after the second are taken only while the
+    page took less than `enough_s`.
     """
 
     few: int = 2_000
-    steps: tuple[int, ...] = (500, 1_500, 1_500, 1_500, 1_500)
+    steps: tuple[int, ...] = (500,) * 13
     enough_s: float = 0.008
+    rare: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +153,19 @@ def page(
     began_s = monotonic()
     found: list[Position] = []
     at = start
+    held = None
+    if wanted.text:
+        held = directory_store.look_up(connection, wanted.workspace_id, wanted.text, effort.rare)
+    rare = held is not None and held.rare
     for number, step in enumerate(effort.steps):
         if number > 1 and monotonic() - began_s > effort.enough_s:
             break
+        if number == (0 if rare else 1) and (few := _few(connection, wanted, held, effort.few)) is not None:
+            return _cut(few.rows(connection, start, limit + 1), limit)
         more, at = _walked(connection, wanted, at, step, limit + 1 - len(found))
         found += more
         if at is None or len(found) > limit:
             return _cut(found, limit)
-        if number == 0 and (few := _few(connection, wanted, effort.few)) is not None:
-            return _cut(_sorted(wanted, few).rows(connection, start, limit + 1), limit)
     return found, at
 
 
@@ -250,89 +256,87 @@ def _unfiltered(wanted: Wanted) -> _Way:
     rank, id_ = _ORDERS[wanted.query.order]
     conditions = _conditions(wanted, wanted.walked_by)
     walked_by = wanted.walked_by & conditions.keys() - {wanted.bounded_by}
-    question: Select[Any] = select(id_.label("id")).where(*(conditions[by] for by in sorted(walked_by)))
+    question = _USES if wanted.query.order == "lastUsedAt" else _KEYS
     if rank is not None:
         question = question.add_columns(rank.label("rank"))
-    if wanted.query.order != "lastUsedAt":
-        of = keys.c
-        question = question.add_columns(of.workspace_id, of.keyspace_id, of.identity_id, of.enabled)
-        question = question.add_columns(EXPIRY_ORDER.label("expiry")).where(of.deleted_at_ms.is_(None))
+    question = question.where(*(conditions[by] for by in sorted(walked_by)))
     return _Way(question, rank, id_, wanted.query.descending, wanted.bound)
 
 
-def _matching_of(wanted: Wanted, walked: Subquery) -> _Way:
-    """Those of the walked keys that match in all."""
-    of, by_use = walked.c, wanted.query.order == "lastUsedAt"
-    rank = of.get("rank")
+_USES: Select[Any] = select(key_uses.c.key_id.label("id"), key_uses.c.used_at_ms)
+_KEYS: Select[Any] = select(
+    keys.c.id,
+    keys.c.workspace_id,
+    keys.c.keyspace_id,
+    keys.c.identity_id,
+    keys.c.enabled,
+    NAME_ORDER.label("named"),
+    EXPIRY_ORDER.label("expiry"),
+).where(keys.c.deleted_at_ms.is_(None))
+
+
+def _matching_of(wanted: Wanted, rows: Subquery) -> _Way:
+    """Those of some rows of `_USES` or `_KEYS` that match in all, to be sorted."""
+    of, order = rows.c, wanted.query.order
+    by_use = "used_at_ms" in of
+    named: ColumnElement[str]
     if by_use:
-        columns = replace(_STORED, used_at_ms=of.rank)
+        columns, named = replace(_STORED, id=of.id, used_at_ms=of.used_at_ms), NAME_ORDER
     else:
         stored = (of.workspace_id, of.keyspace_id, of.identity_id, of.enabled, of.expiry)
-        columns = _Columns(of.id, *stored, key_uses.c.used_at_ms)
+        columns, named = _Columns(of.id, *stored, key_uses.c.used_at_ms), of.named
+    rank = {"name": named, "expires": columns.expiry, "lastUsedAt": columns.used_at_ms}.get(order)
     conditions = _conditions(wanted, set(), columns)
-    question: Select[Any] = select(of.id) if rank is None else select(of.id, rank)
+    question: Select[Any] = select(of.id) if rank is None else select(of.id, rank.label("rank"))
     question = question.where(*conditions.values(), _live(wanted, columns))
     if by_use:
         question = question.where(keys.c.id == of.id, keys.c.deleted_at_ms.is_(None))
-    elif _USE in conditions:
+    elif _USE in conditions or order == "lastUsedAt":
         question = question.where(key_uses.c.key_id == of.id)
     if _TEXT in conditions:
         question = question.where(key_texts.c.key_id == of.id)
     return _Way(question, rank, of.id, wanted.query.descending)
 
 
-@dataclass(frozen=True, slots=True)
-class _Passed:
-    """Keys that pass one filter, at most so many."""
-
-    by: str
-    ids: Select[str]
-    most: int
-
-
-def _sorted(wanted: Wanted, few: _Passed) -> _Way:
-    """Those of the keys that match in all, to be sorted."""
-    rank = _ORDERS[wanted.query.order][0]
-    others = {name: other for name, other in _conditions(wanted, set()).items() if name != few.by}
-    among = _matching(wanted, others).where(keys.c.id.in_(few.ids))
-    # the limit keeps SQLite from walking all keys in the order that is asked for
-    passed = among.limit(few.most).subquery()
-    return _Way(select(passed), None if rank is None else passed.c.rank, passed.c.id, wanted.query.descending)
-
-
-def _few(connection: Connection, wanted: Wanted, most: int) -> _Passed | None:
-    """The keys that pass a filter which lets up to `most` pass; `None` when there is no such filter."""
+def _few(
+    connection: Connection, wanted: Wanted, held: directory_store.Lookup | None, most: int
+) -> _Way | None:
+    """What matches in all, sorted, where a filter lets up to `most` keys pass; `None` when there is none."""
     if wanted.among is not None and len(wanted.among) <= most:
-        return _Passed(_AMONG, _listed(wanted.among), len(wanted.among))
-    for name, sieve in _sieves(connection, wanted):
-        if name == _TEXT:  # which is worked out as a whole, so once only
-            ids = list(connection.scalars(sieve.limit(most + 1)))
-            if len(ids) <= most:
-                return _Passed(name, _listed(ids), len(ids))
-        elif connection.execute(sieve.offset(most).limit(1)).first() is None:
-            return _Passed(name, sieve.limit(most), most)
+        return _sorted(wanted, _AMONG, wanted.among)
+    if held is not None and held.rare:
+        ids = list(connection.scalars(held.key_ids.limit(most + 1)))
+        if len(ids) <= most:
+            return _sorted(wanted, _TEXT, ids)
+    for sieve in _sieves(wanted):
+        if connection.execute(sieve.offset(most).limit(1)).first() is None:
+            return _matching_of(wanted, sieve.limit(most).subquery())
     return None
 
 
-def _sieves(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, Select[str]]]:
-    """For each filter that has an index of its own and is not what the walk goes by: the ids that pass it.
+def _sorted(wanted: Wanted, by: str, ids: Sequence[str]) -> _Way:
+    """Those of the keys, which pass the filter `by`, that match in all."""
+    rank = _ORDERS[wanted.query.order][0]
+    others = {name: other for name, other in _conditions(wanted, set()).items() if name != by}
+    among = _matching(wanted, others).where(keys.c.id.in_(_listed(ids)))
+    # the limit keeps SQLite from walking all keys in the order that is asked for
+    passed = among.limit(len(ids)).subquery()
+    return _Way(select(passed), None if rank is None else passed.c.rank, passed.c.id, wanted.query.descending)
 
-    Texts without a trigram have none.
-    """
-    if wanted.text and directory_store.can_look_up(connection, wanted.text):
-        yield _TEXT, directory_store.holding(connection, wanted.workspace_id, wanted.text)
+
+def _sieves(wanted: Wanted) -> Iterator[Select[Any]]:
+    """For each filter that has an index of its own and is not what the walk goes by: what passes it."""
     conditions = _conditions(wanted, _SIEVES)
     for name in sorted(_SIEVES & conditions.keys() - wanted.walked_by):
         if name == _USE:
-            mine = select(key_uses.c.key_id).where(key_uses.c.workspace_id == wanted.workspace_id)
-            yield name, mine.where(conditions[name]).order_by(key_uses.c.used_at_ms)
+            mine = _USES.where(key_uses.c.workspace_id == wanted.workspace_id)
+            yield mine.where(conditions[name]).order_by(key_uses.c.used_at_ms)
             continue
         alone = name in (_IDENTITY, _API)  # in its index; in those of the others the workspace comes first
         owner = unindexed(keys.c.workspace_id) if alone else keys.c.workspace_id
-        live = select(keys.c.id).where(owner == wanted.workspace_id, keys.c.deleted_at_ms.is_(None))
         # in the order of the index, so that PostgreSQL reads it rather than all keys
         order = EXPIRY_ORDER if name == _EXPIRY else keys.c.id
-        yield name, live.where(conditions[name]).order_by(order)
+        yield _KEYS.where(owner == wanted.workspace_id, conditions[name]).order_by(order)
 
 
 def _matching(wanted: Wanted, conditions: dict[str, ColumnElement[bool]]) -> Select[Any]:

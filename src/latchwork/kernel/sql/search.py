@@ -1,11 +1,14 @@
 """Searching texts: case-insensitive substrings, the same on both databases."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, text
 
 _TRIGRAMS = 8  # of a long search that are looked up; the text itself is compared in the end
+_RAREST = 3  # of those that overlap
+_WORD = re.compile(r"[^\W_]{3,}")  # that PostgreSQL has trigrams of
 _BETWEEN = "\x1f"  # fields stand apart, so that nothing is found across two of them
 
 
@@ -41,8 +44,46 @@ def trigrams(folded: str) -> str | None:
     """
     ends = len(folded) - 2
     starts = sorted({*range(0, ends, 3), ends - 1}) if ends > 0 else ()
-    found = list(dict.fromkeys(folded[at : at + 3] for at in starts))[-_TRIGRAMS:]
-    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in found) or None
+    return _all_of(list(dict.fromkeys(folded[at : at + 3] for at in starts))[-_TRIGRAMS:])
+
+
+class Sample:
+    """Texts of several places of a table, to tell what is rare in it: at most the share `rare` of texts hold it.
+
+    Of several places because what rows of one time hold is alike.
+    """
+
+    def __init__(self, places: Sequence[Sequence[str]], rare: float) -> None:
+        self._places = [place for place in places if place]
+        self._rare = rare
+
+    def is_rare(self, part: str) -> bool:
+        """Whether there is a place where it is rare."""
+        return not self._places or min(map(_share_of(part), self._places)) <= self._rare
+
+    def rarest_trigrams(self, folded: str) -> str | None:
+        """What FTS5 is asked for, as `trigrams` says, but for the trigrams that fewest texts have.
+
+        Going through those that all rows have takes longer than all the rest of a search.
+        """
+        found = dict.fromkeys(folded[at : at + 3] for at in range(len(folded) - 2))
+        return _all_of(sorted(found, key=self._share)[:_RAREST])
+
+    def rare_word(self, folded: str) -> str | None:
+        """The word of `folded` that fewest texts hold, if it is rare: PostgreSQL looks it up alone."""
+        found = min(_WORD.findall(folded), key=self._share, default=None)
+        return found if found is not None and self._share(found) <= self._rare else None
+
+    def _share(self, part: str) -> float:
+        return sum(map(_share_of(part), self._places)) / max(1, len(self._places))
+
+
+def _share_of(part: str) -> Callable[[Sequence[str]], float]:
+    return lambda place: sum(part in text for text in place) / len(place)
+
+
+def _all_of(trigrams: Iterable[str]) -> str | None:
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams) or None
 
 
 def has_table(connection: Connection, name: str) -> bool:
