@@ -1,4 +1,4 @@
-"""A node that falls silent in the midst of a unit of work does not keep others from theirs."""
+"""Nodes that fall silent keep nobody from anything, and connections that have ended are not used again."""
 
 import asyncio
 
@@ -47,3 +47,22 @@ async def test_what_a_silent_node_has_locked_is_free_in_time_for_others(
     assert await distant.write(_count, ALL_WORKSPACES) == 2
     await distant.close()
     await near.close()
+
+
+async def test_connections_that_have_ended_are_replaced_without_a_failed_question(
+    distant_url: str, postgres_proxy: FaultProxy
+) -> None:
+    database = PostgresDatabase(distant_url)
+    await database.open()
+
+    def slow(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT 1 FROM pg_sleep(0.05)")).scalar_one())
+
+    async def ask_eight_times_at_once() -> list[int]:
+        return await asyncio.gather(*(database.read(slow, ALL_WORKSPACES) for _ in range(8)))
+
+    assert await ask_eight_times_at_once() == [1] * 8
+    postgres_proxy.cut()
+    await asyncio.sleep(0.2)  # until this process has read that they ended
+    assert await ask_eight_times_at_once() == [1] * 8
+    await database.close()

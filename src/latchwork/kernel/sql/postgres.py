@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import NullPool
 
 from latchwork.kernel.faults import Unavailable
@@ -63,12 +63,12 @@ class PostgresDatabase:
             parsed.set(drivername="postgresql+asyncpg"),
             pool_size=8,
             max_overflow=0,
-            pool_pre_ping=True,
             connect_args={
                 "server_settings": _SERVER_SETTINGS,
                 "connection_class": fence.connection_class(),
             },
         )
+        event.listen(self._engine.sync_engine, "checkout", _is_open)
         self._apart: AsyncEngine = create_async_engine(
             parsed.set(drivername="postgresql+asyncpg"), poolclass=NullPool
         )
@@ -209,6 +209,12 @@ class PostgresDatabase:
             await drop()
             raise
         return Link(driver, drop)
+
+
+def _is_open(connection: Any, *_: object) -> None:
+    """Have the pool replace a connection that has ended. To ask the server would take three round trips."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _state(error: DBAPIError) -> str | None:
