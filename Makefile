@@ -30,7 +30,7 @@ ROUNDS ?= 3
 chaos: setup ## Play a cluster's faults at length: SEEDS=2000 in the simulator, ROUNDS=3 with real servers
 	@bash scripts/services.sh postgresql redis-server
 	@SIMULATOR_SEEDS=$(SEEDS) $(BIN)/pytest -n 2 --dist load tests/simulator
-	@for round in $$(seq $(ROUNDS)); do CHAOS_ROUNDS=5 $(BIN)/pytest -s tests/faults || exit 1; done
+	@for round in $$(seq $(ROUNDS)); do CHAOS_ROUNDS=5 CHAOS_SPENDS=400000 $(BIN)/pytest -s tests/faults || exit 1; done
 
 check: setup ## Lint, format, types, import contracts, and the lock in step with pyproject.toml
 	@bash scripts/check.sh

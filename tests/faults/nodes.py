@@ -22,6 +22,8 @@ PROGRAM = (sys.executable, "-c", "from latchwork.cli import main; main()")
 ROOT_KEY = "rk_0f3c9a7e5b1d8264f0a1c2e3d4b5a697"
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 """How often a suite of faults goes through all it does; `make chaos` sets it."""
+SPENDS = int(os.environ.get("CHAOS_SPENDS", "0"))
+"""How many credits are spent at least while that goes on."""
 _PATIENCE_S = 60
 
 
@@ -100,11 +102,24 @@ class Caller:
 
     async def code(self, node: Node, key: str, **asked: Any) -> str:
         """The verdict on a key, the status where it is refused one, or `GONE` where nobody answers."""
+        return (await self._codes(node, "keys.verifyKey", {"key": key} | asked))[0]
+
+    async def codes(self, node: Node, key: str, count: int) -> list[str]:
+        """The verdicts on a key that is verified so many times in one request; see `code`."""
+        if count == 1:
+            return [await self.code(node, key)]
+        return await self._codes(node, "keys.verifyKeys", {"requests": [{"key": key}] * count})
+
+    async def _codes(self, node: Node, procedure: str, body: dict[str, Any]) -> list[str]:
+        count = len(body.get("requests", "1"))
         try:
-            answer = await self.answer(node, "keys.verifyKey", {"key": key} | asked)
+            answer = await self.answer(node, procedure, body)
         except httpx.HTTPError:
-            return "GONE"
-        return str(answer.json()["data"]["code"]) if answer.status_code == 200 else str(answer.status_code)
+            return ["GONE"] * count
+        if answer.status_code != 200:
+            return [str(answer.status_code)] * count
+        data = answer.json()["data"]
+        return [verdict["code"] for verdict in (data if isinstance(data, list) else [data])]
 
     async def health(self, node: Node) -> dict[str, Any]:
         """How the node says it fares, by part."""

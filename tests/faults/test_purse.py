@@ -10,7 +10,7 @@ from tests.engines.postgres import Postgres
 from tests.engines.postgres import cluster as postgres_server
 from tests.engines.redis import Redis
 from tests.faults.hammer import Cluster, Hammer, make
-from tests.faults.nodes import ROUNDS, cluster_of
+from tests.faults.nodes import ROUNDS, SPENDS, cluster_of
 
 PLENTY = 10_000_000
 # A commit that was acknowledged must outlive the server.
@@ -82,8 +82,10 @@ def _name(fault: Fault) -> str:
 async def _go_through(cluster: Cluster, postgres: Postgres, redis: Redis) -> None:
     nodes, caller = cluster
     made = await make(cluster, credits={"remaining": PLENTY})
-    hammer = Hammer(cluster, made["key"])
-    for _ in range(ROUNDS):
+    hammer = Hammer(cluster, made["key"], at_once=100)
+    rounds = 0
+    while rounds < ROUNDS or hammer.codes["VALID"] < SPENDS:
+        rounds += 1
         for fault in FAULTS:
             await fault(cluster, postgres, redis)
             ended_s, before = time.monotonic(), hammer.by_node()
