@@ -13,6 +13,7 @@ from tests.engines.clickhouse_http import ClickHouseServer, clickhouse_server
 from tests.engines.fault_proxy import FaultProxy, fault_proxy
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
 from tests.engines.redis import Redis, redis_server
+from tests.engines.s3 import S3, s3_server
 
 # No test depends on how fast the machine is.
 settings.register_profile("latchwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -114,6 +115,13 @@ def clickhouse() -> Iterator[ClickHouseServer]:
 def clickhouse_url(clickhouse: ClickHouseServer) -> str:
     """The URL of a ClickHouse database that is not there yet."""
     return clickhouse.url(f"test_{uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A store that speaks S3 for the whole session; started only when a test asks for it."""
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

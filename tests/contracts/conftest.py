@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from latchwork.adapters.blobs import BucketBlobs, Credentials, DirectoryBlobs
 from latchwork.adapters.clickhouse import ClickHouseAnalytics
 from latchwork.adapters.duckdb import DuckDbAnalytics
 from latchwork.adapters.memory import MemoryCounters
 from latchwork.adapters.redis import RedisCounters
 from latchwork.domains.analytics import AnalyticsStore
 from latchwork.domains.ratelimits import Algorithm, Counters, LimitCheck, LimitState, Standby
+from latchwork.kernel.blobs import Blobs
 from latchwork.kernel.clock import SteadyClock
 from tests.engines.redis import Redis, redis_server
+from tests.engines.s3 import KEY_ID, S3, SECRET
 
 
 class AtRest:
@@ -96,3 +99,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnalyticsS
     opened.open()
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    """A place for blobs that has none."""
+    if request.param == "directory":
+        return DirectoryBlobs(tmp_path / "blobs", deadline_s=60)
+    s3: S3 = request.getfixturevalue("s3")
+    return BucketBlobs(
+        s3.bucket(), "p/q", endpoint=s3.endpoint, credentials=Credentials(KEY_ID, SECRET), deadline_s=60
+    )

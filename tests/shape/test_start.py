@@ -15,6 +15,7 @@ HEAVY = {
     "mcp",
     "nanoarrow",
     "numpy",
+    "obstore",
     "pandas",
     "pyarrow",
     "redis",

@@ -78,7 +78,9 @@ def _work(asked: Asked, settings: "Settings", directory: "DataDir", number: int,
     with own.lock(), socket.socket(fileno=listener) as sock:
         if number == 0:  # before any other is started
             own.adopt(directory.path, settings.workers)
-        _run(_Start(asked, replace(settings, data_dir=own.path), control, sock, is_worker=True))
+        blobs_url = settings.blobs_url or directory.blobs.absolute().as_uri()  # which the workers share
+        its_own = replace(settings, data_dir=own.path, blobs_url=blobs_url)
+        _run(_Start(asked, its_own, control, sock, is_worker=True))
 
 
 def _run(start: _Start) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_SEALS = "audit.seals"
+
 
 class DataDirError(Exception):
     """The data directory cannot be used; the message is one sentence that says why."""
@@ -32,7 +34,7 @@ class DataDir:
         self.database = path / "latchwork.db"
         self.analytics = path / "analytics.duckdb"
         self.spool = path / "spool"
-        self.seals = path / "audit.seals"
+        self.blobs = path / "blobs"
         self.control_socket = path / "control.sock"
         self._lock_file = path / "latchwork.lock"
 
@@ -66,7 +68,7 @@ class DataDir:
             os.close(descriptor)
 
     def adopt(self, root: Path, workers: int) -> None:
-        """Take events into the spool that wait where nobody sends them any more.
+        """Take over events that wait where nobody sends them any more, and seals that nobody looks for there.
 
         That is in the directories of workers beyond the first `workers` below `root`, and in `root` itself where
         that is another one than this: fewer workers were started than last time, or one process in their place.
@@ -75,6 +77,12 @@ class DataDir:
         for directory in left if root == self.path else [*left, root]:
             for batch in directory.glob("spool/*.batch"):
                 batch.rename(self.spool / batch.name)
+            for seals in directory.glob(_SEALS):
+                seals.rename(self.path / f"{_SEALS}.{directory.name}")
+
+    def inherited_seals(self) -> list[Path]:
+        """The files in which an earlier version kept seals of the audit log."""
+        return sorted([*self.path.glob(f"{_SEALS}*"), *self.path.glob(f"workers/*/{_SEALS}*")])
 
     def _take(self, descriptor: int) -> None:
         try:

@@ -10,14 +10,15 @@ from functools import partial
 
 from latchwork.compose.addresses import error_pages, portal_url
 from latchwork.compose.announcements import Announcements
+from latchwork.compose.blobs import blobs_of
 from latchwork.compose.cluster import Cluster, joined, local_tally
 from latchwork.compose.data_dir import DataDir
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.observing import analytics_of, recorded_by
-from latchwork.compose.seals import SealFile
+from latchwork.compose.seals import SealFiles
 from latchwork.domains.access import KeyAccess, Permissions, Roles
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.audit import Attempts, AuditLog, Chains
+from latchwork.domains.audit import Attempts, AuditLog, Chains, Seals
 from latchwork.domains.credits import Accounts, Holds, Ledger, Refills, SharedLedger
 from latchwork.domains.directory import LastUse
 from latchwork.domains.encryption import Vault
@@ -266,7 +267,7 @@ def _assemble(ground: _Ground, vault: Vault) -> Platform:
         vault=vault,
         runner=runner,
         attempts=Attempts(db, clock),
-        chains=Chains(db, SealFile(DataDir(settings.data_dir).seals), clock),
+        chains=Chains(db, Seals(blobs_of(settings), SealFiles(DataDir(settings.data_dir))), clock),
         imports=Imports(db, clock),
     )
 

@@ -1,63 +1,53 @@
-"""The seals of the audit log, in a file of the data directory: one line of JSON each."""
+"""The seals of the audit log that an earlier version kept in files of the data directory: one line of JSON each."""
 
-import os
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 
 import msgspec
 
-from latchwork.domains.audit import Seal
-
-KEPT = 100
-"""Seals of each workspace that outlive a rewriting of the file."""
-
-_REWRITTEN_AT = 10 * KEPT  # seals of one workspace
+from latchwork.compose.data_dir import DataDir
+from latchwork.domains.audit import Chains, Seal
+from latchwork.domains.audit.seals import KEPT
+from latchwork.surfaces.agent_service.health import Part
 
 
-class SealFile:
-    """The port `Seals` on the file `path`. A line that cannot be read, such as the last after a crash, is none."""
+class SealFiles:
+    """The port `Inherited`. A line that cannot be read, such as the last after a crash, is none."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, directory: DataDir) -> None:
+        self._directory = directory
 
-    def all(self) -> list[Seal]:
-        """What is kept, the oldest first."""
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        return [seal for line in lines if (seal := _read(line)) is not None]
+    async def all(self) -> list[Seal]:
+        """The latest of each workspace."""
+        return await asyncio.to_thread(self._read)
 
-    def keep(self, seals: Sequence[Seal]) -> None:
-        """Add some, durably."""
-        kept = self.all()
-        if len(kept) < _REWRITTEN_AT:
-            self._write(self._path, b"".join(map(_line, seals)), os.O_APPEND)
-            return
+    async def forget(self) -> None:
+        """Remove the files."""
+        await asyncio.to_thread(self._remove)
+
+    def _read(self) -> list[Seal]:
         by_workspace: dict[str, list[Seal]] = defaultdict(list)
-        for seal in (*kept, *seals):
-            by_workspace[seal.workspace_id].append(seal)
-        latest = [seal for of_one in by_workspace.values() for seal in of_one[-KEPT:]]
-        beside = self._path.with_suffix(".new")
-        self._write(beside, b"".join(map(_line, latest)), os.O_TRUNC)
-        beside.replace(self._path)
+        for path in self._directory.inherited_seals():
+            for line in path.read_bytes().splitlines():
+                if (seal := _seal(line)) is not None:
+                    by_workspace[seal.workspace_id].append(seal)
+        every = (sorted(of_one, key=lambda seal: seal.time_ms)[-KEPT:] for of_one in by_workspace.values())
+        return [seal for latest in every for seal in latest]
 
-    @staticmethod
-    def _write(path: Path, lines: bytes, mode: int) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(descriptor)
+    def _remove(self) -> None:
+        for path in self._directory.inherited_seals():
+            path.unlink(missing_ok=True)
 
 
-def _line(seal: Seal) -> bytes:
-    return msgspec.json.encode(asdict(seal)) + b"\n"
+def seals_part(chains: Chains) -> Part:
+    """How sealing fares, for the health surface."""
+    sealing = chains.sealing
+    if sealing.failing_since_ms:
+        return Part("failing", {"sinceMs": sealing.failing_since_ms, "reason": sealing.reason})
+    return Part("ok", {"sealedAt": sealing.sealed_ms} if sealing.sealed_ms else {})
 
 
-def _read(line: bytes) -> Seal | None:
+def _seal(line: bytes) -> Seal | None:
     try:
         return msgspec.json.decode(line, type=Seal)
     except msgspec.DecodeError:

@@ -10,6 +10,7 @@ from latchwork.compose.cluster import cluster_parts
 from latchwork.compose.errors import error_kinds
 from latchwork.compose.observing import analytics_part
 from latchwork.compose.platform import Platform
+from latchwork.compose.seals import seals_part
 from latchwork.domains.verification import (
     CallerDisabled,
     CallerExpired,
@@ -23,7 +24,7 @@ from latchwork.kernel.faults import Fault
 from latchwork.kernel.principal import EVERYTHING, Principal
 from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.surfaces import forward_auth
-from latchwork.surfaces.agent_service.health import HealthApplication
+from latchwork.surfaces.agent_service.health import HealthApplication, Parts
 from latchwork.surfaces.http.bulkhead import Bulkhead
 from latchwork.surfaces.http.client_ip import Networks
 from latchwork.surfaces.http.docs import DocsGate
@@ -123,7 +124,7 @@ def surfaces_of(platform: Platform) -> Surfaces:
             "/docs": reference,
             "/health": HealthApplication(
                 _ready(platform),
-                {"analytics": lambda: analytics_part(platform.analytics)} | cluster_parts(platform.cluster),
+                _parts(platform),
                 admission.is_admin,
             ),
             forward_auth.PATH: asked,
@@ -135,6 +136,14 @@ def surfaces_of(platform: Platform) -> Surfaces:
         trusted=trusted,
         unhot_headers=UNHOT_HEADERS,
     )
+
+
+def _parts(platform: Platform) -> Parts:
+    parts = {
+        "analytics": lambda: analytics_part(platform.analytics),
+        "seals": lambda: seals_part(platform.chains),
+    }
+    return parts | cluster_parts(platform.cluster)
 
 
 def _forward_auth(platform: Platform, trusted: Networks, gate: DocsGate) -> forward_auth.ForwardAuth:

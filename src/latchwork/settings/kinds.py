@@ -262,6 +262,31 @@ def _read_redis_url(raw: object) -> object:
 redis_url = Kind("a URL such as redis://:password@host:6379/0, or rediss:// for TLS", _read_redis_url)
 
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?")
+
+
+def _read_blobs_url(raw: object) -> object:
+    from urllib.parse import urlsplit
+
+    url = raw.strip() if isinstance(raw, str) else ""
+    try:
+        parsed = urlsplit(url)
+        in_bucket = (
+            parsed.scheme == "s3" and _BUCKET.fullmatch(parsed.netloc) and _PREFIX.fullmatch(parsed.path)
+        )
+        usable = in_bucket or (parsed.scheme == "file" and not parsed.netloc and len(parsed.path) > 1)
+        usable = usable and not parsed.query and not parsed.fragment
+    except ValueError:
+        usable = False
+    if not usable:  # what was given may hold a password, so it is not repeated
+        raise ValueError(f"must be {blobs_url.right}, or left out to keep them in the data directory")
+    return url.rstrip("/")
+
+
+blobs_url = Kind("a URL such as s3://bucket/prefix or file:///directory", _read_blobs_url)
+
+
 def _without_password(url: str, password: str | None) -> str:
     return url.replace(f":{password}@", f":{_HIDDEN}@", 1) if password else url
 

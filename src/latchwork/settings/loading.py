@@ -160,3 +160,18 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"{PREFIX}ENCRYPTION__OLD_KEYS needs {PREFIX}ENCRYPTION__KEY, the key to encrypt with; "
             "older keys of a file are its further lines."
         )
+    yield from _contradictions_of_blobs(settings)
+
+
+def _contradictions_of_blobs(settings: Settings) -> Iterator[str]:
+    s3 = settings.s3
+    if (s3.access_key_id is None) != (s3.secret_access_key is None):
+        yield (
+            f"{PREFIX}S3__ACCESS_KEY_ID and {PREFIX}S3__SECRET_ACCESS_KEY belong together: set both, or neither "
+            "to use the key of the environment or of the instance."
+        )
+    if s3 != type(s3)() and (settings.blobs_url is None or not settings.blobs_url.startswith("s3://")):
+        yield (
+            f"{PREFIX}S3__… says how a bucket is reached, but {PREFIX}BLOBS_URL names none: "
+            "set it to a URL such as s3://bucket/prefix, or leave the others out."
+        )

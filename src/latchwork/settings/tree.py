@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from latchwork.settings.kinds import (
     Kind,
     Secret,
+    blobs_url,
     choice,
     clickhouse_url,
     encryption_key,
@@ -118,6 +119,24 @@ class EncryptionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class S3Settings:
+    """How the bucket of `blobs_url` is reached."""
+
+    endpoint: str | None = _setting(
+        None, web_address, "Where the store is that speaks S3; else AWS, in that region."
+    )
+    region: str | None = _setting(
+        None, text("a region such as eu-central-1"), "The bucket's region; else AWS_REGION, or us-east-1."
+    )
+    access_key_id: str | None = _setting(
+        None,
+        text("the id of an access key"),
+        "The access key; without it that of the environment (AWS_ACCESS_KEY_ID, …) or of the instance.",
+    )
+    secret_access_key: Secret | None = _setting(None, secret(8), "The secret that belongs to it.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is said on standard error."""
 
@@ -150,6 +169,12 @@ class Settings:
         None,
         redis_url,
         "A Redis or Valkey server for limits and news among any number of processes on one PostgreSQL database.",
+    )
+    blobs_url: str | None = _setting(
+        None,
+        blobs_url,
+        "Where seals of the audit log are kept: a bucket that speaks S3, which all nodes share, or a directory; "
+        "without it in the data directory.",
     )
     workers: int = _setting(
         1,
@@ -185,6 +210,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    s3: S3Settings = S3Settings()
     log: LogSettings = LogSettings()
 
 

@@ -5,8 +5,9 @@ people read; `Chains` finds tampering.
 """
 
 from latchwork.domains.audit.attempts import MOST_PER_MINUTE, Attempts
-from latchwork.domains.audit.chains import Chains
-from latchwork.domains.audit.ports import Seals
+from latchwork.domains.audit.chains import Chains, Sealing
+from latchwork.domains.audit.faults import SealsUnavailable
+from latchwork.domains.audit.ports import Inherited
 from latchwork.domains.audit.records import (
     Attempt,
     Break,
@@ -18,6 +19,7 @@ from latchwork.domains.audit.records import (
     Seal,
 )
 from latchwork.domains.audit.rules import difference
+from latchwork.domains.audit.seals import Seals
 from latchwork.domains.audit.service import AuditLog
 from latchwork.domains.audit.store import first_break, record
 
@@ -31,10 +33,13 @@ __all__ = [
     "Checked",
     "Entry",
     "Filter",
+    "Inherited",
     "Resource",
     "Row",
     "Seal",
+    "Sealing",
     "Seals",
+    "SealsUnavailable",
     "difference",
     "first_break",
     "record",

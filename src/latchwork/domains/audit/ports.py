@@ -1,4 +1,4 @@
-"""What the audit log needs from a technology: a place that whoever changes the database does not reach."""
+"""What the audit log needs of those who compose it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,13 +6,13 @@ from typing import Protocol
 from latchwork.domains.audit.records import Seal
 
 
-class Seals(Protocol):
-    """Keeps the latest seals of each workspace. Its verbs block."""
+class Inherited(Protocol):
+    """Seals that an earlier version kept elsewhere."""
 
-    def all(self) -> Sequence[Seal]:
-        """What is kept, the oldest first."""
+    async def all(self) -> Sequence[Seal]:
+        """What is left of them, the oldest first."""
         ...
 
-    def keep(self, seals: Sequence[Seal]) -> None:
-        """Add some, durably."""
+    async def forget(self) -> None:
+        """They have been taken over."""
         ...

@@ -1,6 +1,6 @@
 """Writing, reading and checking the audit log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -27,7 +27,7 @@ from latchwork.kernel.sql.statements import OF, unindexed, updating
 
 _CHUNK = 1_000
 _SORTED = 10_000  # rows of a span of time, at most: with more of them the log is walked in its order
-_NOTHING: Mapping[int, str] = {}
+_NOTHING: Mapping[int, Collection[str]] = {}
 _ADD = insert(audit_log)
 _HEAD = (
     select(audit_heads.c.seq, audit_heads.c.digest)
@@ -200,18 +200,32 @@ def heads(connection: Connection, now_ms: int) -> list[Seal]:
     return [Seal(row.workspace_id, row.seq, row.digest.hex(), now_ms) for row in rows]
 
 
+def digests(connection: Connection, workspace_id: str, rows: Sequence[int]) -> dict[int, str]:
+    """The digests, in hex, of those of these rows that there are."""
+    found: dict[int, str] = {}
+    for start in range(0, len(rows), _CHUNK):
+        some = audit_log.c.seq.in_(rows[start : start + _CHUNK])
+        question = select(audit_log.c.seq, audit_log.c.digest).where(
+            audit_log.c.workspace_id == workspace_id, some
+        )
+        found |= {row.seq: row.digest.hex() for row in connection.execute(question)}
+    return found
+
+
 def first_break(
-    connection: Connection, workspace_id: str, sealed: Mapping[int, str] = _NOTHING
+    connection: Connection, workspace_id: str, sealed: Mapping[int, Collection[str]] = _NOTHING
 ) -> Break | None:
     """The first row that was changed, removed, inserted or reordered; `None` when the chain holds."""
     return checked(connection, workspace_id, sealed).broken
 
 
-def checked(connection: Connection, workspace_id: str, sealed: Mapping[int, str] = _NOTHING) -> Checked:
+def checked(
+    connection: Connection, workspace_id: str, sealed: Mapping[int, Collection[str]] = _NOTHING
+) -> Checked:
     """The chain of a workspace gone through from its first row to its head.
 
     `sealed` are digests of rows, in hex, that were noted outside of the database: a log that was written anew, or
-    cut off together with its head, does not hold them.
+    cut off together with its head, does not hold them. One that was sealed after that too has two for one row.
     """
     seq, digest = 0, GENESIS
     for row in _all(connection, workspace_id):
@@ -222,14 +236,14 @@ def checked(connection: Connection, workspace_id: str, sealed: Mapping[int, str]
             broken = Break(seq, f"row {seq} does not match its digest")
             return Checked(workspace_id, seq - 1, digest.hex(), broken)
         digest = row["digest"]
-        if sealed.get(seq, digest.hex()) != digest.hex():
+        if any(each != digest.hex() for each in sealed.get(seq, ())):
             broken = Break(seq, f"row {seq} is not the one that was sealed")
             return Checked(workspace_id, seq - 1, digest.hex(), broken)
     return Checked(workspace_id, seq, digest.hex(), _end_break(connection, workspace_id, seq, digest, sealed))
 
 
 def _end_break(
-    connection: Connection, workspace_id: str, seq: int, digest: bytes, sealed: Mapping[int, str]
+    connection: Connection, workspace_id: str, seq: int, digest: bytes, sealed: Mapping[int, Collection[str]]
 ) -> Break | None:
     head_seq, head_digest = _head(connection, workspace_id)
     if (head_seq, head_digest) != (seq, digest):

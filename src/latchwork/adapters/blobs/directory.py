@@ -1,0 +1,116 @@
+"""Blobs as files of a directory, which several processes of one host may share.
+
+Plain calls of the system rather than obstore's `LocalStore`, which makes nothing durable and gives a file its name
+before its content is on disk.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from latchwork.adapters.blobs.deadline import DEADLINE_S, within
+from latchwork.kernel.blobs import BlobsUnavailable, checked_key
+
+
+class DirectoryBlobs:
+    """The port `Blobs` on the directory `root`, which is made when something is first kept."""
+
+    def __init__(self, root: Path, *, deadline_s: float = DEADLINE_S) -> None:
+        self._root = root
+        self._deadline_s = deadline_s
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    async def put(self, key: str, content: bytes) -> bool:
+        path = self._root / checked_key(key)
+        async with self._asking():
+            return await asyncio.to_thread(_put, path, content)
+
+    async def find(self, key: str) -> bytes | None:
+        path = self._root / checked_key(key)
+        async with self._asking():
+            return await asyncio.to_thread(_find, path)
+
+    async def list(self, folder: str) -> Sequence[str]:
+        under = self._root / checked_key(folder)
+        async with self._asking():
+            paths = await asyncio.to_thread(_files, under)
+        return sorted(path.relative_to(self._root).as_posix() for path in paths)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        paths = [self._root / checked_key(key) for key in keys]
+        async with self._asking():
+            await asyncio.to_thread(_delete, paths)
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        try:
+            async with within(self._deadline_s, str(self)):
+                yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise BlobsUnavailable(f"{self} cannot be used: {reason}.") from error
+
+
+def _put(path: Path, content: bytes) -> bool:
+    if path.exists():
+        return False
+    _make(path.parent)
+    beside = path.with_name(f".{path.name}.{token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        is_kept = _linked(beside, path)
+    finally:
+        beside.unlink()
+    _sync(path.parent)
+    return is_kept
+
+
+def _linked(beside: Path, path: Path) -> bool:
+    """Give the file its name, whole as it is, unless another has it: renaming would replace that one."""
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make(directory: Path) -> None:
+    """Make a directory that is still there after a crash."""
+    if directory.is_dir():
+        return
+    _make(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    _sync(directory.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _find(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def _delete(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""Blobs in a directory: for their owner only, whole or not there, and durable before they are acknowledged."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from latchwork.adapters.blobs import DirectoryBlobs
+from latchwork.kernel.blobs import BlobsUnavailable
+
+
+async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    await DirectoryBlobs(tmp_path / "blobs").put("a/b", b"1")
+    modes = {stat.S_IMODE((tmp_path / each).stat().st_mode) for each in ("blobs", "blobs/a")}
+    assert modes == {0o700}
+    assert stat.S_IMODE((tmp_path / "blobs/a/b").stat().st_mode) == 0o600
+
+
+async def test_nothing_is_made_before_something_is_kept(tmp_path: Path) -> None:
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    assert (await blobs.list("a"), await blobs.find("a")) == ([], None)
+    await blobs.delete(["a"])
+    assert not (tmp_path / "blobs").exists()
+
+
+async def test_what_a_crash_left_half_written_is_no_blob(tmp_path: Path) -> None:
+    blobs = DirectoryBlobs(tmp_path)
+    await blobs.put("a/1", b"whole")
+    (tmp_path / "a" / ".2.0f3c9a7e").write_bytes(b"ha")
+    assert await blobs.list("a") == ["a/1"]
+    assert await blobs.put("a/2", b"whole")
+    assert await blobs.list("a") == ["a/1", "a/2"]
+
+
+async def test_content_and_names_are_on_disk_before_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def remember(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        named = (tmp_path / "blobs/a/b").exists()
+        synced.append(f"{path.relative_to(tmp_path).as_posix().partition('/.')[0]} {named}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    await DirectoryBlobs(tmp_path / "blobs").put("a/b", b"1")
+    # the new directories from the top, the content before it has its name, then the name
+    assert synced == [". False", "blobs False", "blobs/a False", "blobs/a True"]
+
+
+async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_bytes(b"")
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    with pytest.raises(BlobsUnavailable, match=r"blobs cannot be used: (file exists|not a directory)\."):
+        await blobs.put("a/b", b"1")
+
+
+async def test_a_disk_that_says_nothing_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+    pipe = tmp_path / "a"
+    os.mkfifo(pipe)
+    blobs = DirectoryBlobs(tmp_path, deadline_s=0.05)
+    with pytest.raises(BlobsUnavailable) as caught:
+        await blobs.find("a")
+    assert str(caught.value) == f"{tmp_path} did not answer within 0.05 seconds."
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # the thread that still reads ends
