@@ -21,7 +21,7 @@ FILES = sorted(path for place in (CLUSTER, TRAEFIK) for path in place.iterdir() 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 def test_every_setting_of_an_example_exists(file: Path) -> None:
     known = {each.variable for each in declared()}
-    assert set(re.findall(r"LATCHWORK_[A-Z_]+", file.read_text())) <= known
+    assert set(re.findall(r"LATCHWORK_[A-Z0-9_]+", file.read_text())) <= known
 
 
 def test_the_settings_of_the_compose_file_start_a_node() -> None:
@@ -32,7 +32,7 @@ def test_the_settings_of_the_compose_file_start_a_node() -> None:
     }
     settings = load(given).settings
     assert settings.redis_url is not None and settings.database_url is not None
-    assert settings.clickhouse_url is not None
+    assert settings.clickhouse_url is not None and settings.blobs_url == "file:///blobs"
 
 
 def test_the_manifest_for_kubernetes_has_what_keeps_three_nodes_there() -> None:

@@ -279,6 +279,65 @@ def test_the_password_of_a_clickhouse_is_hidden(tmp_path: Path) -> None:
     assert "is a sample" in refusal_of(tmp_path, {"LATCHWORK_CLICKHOUSE_URL": "http://u:changeme@h"})
 
 
+class TestBlobs:
+    KEY = {"LATCHWORK_S3__ACCESS_KEY_ID": "AKIA", "LATCHWORK_S3__SECRET_ACCESS_KEY": "hunter22/+a"}
+
+    @pytest.mark.parametrize(
+        "url", ["s3://bucket", "s3://a.bucket-1/a/b.c/", "file:///var/lib/blobs", "file:///a%20b"]
+    )
+    def test_they_are_in_a_bucket_or_a_directory(self, tmp_path: Path, url: str) -> None:
+        assert settings_of(tmp_path, {"LATCHWORK_BLOBS_URL": url}).blobs_url == url.rstrip("/")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *(
+                "blobs",
+                "/var/lib/blobs",
+                "https://hunter22@bucket.s3.example.com",
+                "s3://id:hunter22@bucket/p",
+            ),
+            *(
+                "s3:/bucket",
+                "s3://",
+                "s3://Bucket",
+                "s3://b",
+                "s3://bucket/../x",
+                "s3://bucket//x",
+                "s3://b b",
+            ),
+            *("s3://bucket?region=x", "file://host/blobs", "file:///", "gs://bucket", "s3://[hunter22"),
+        ],
+    )
+    def test_what_is_neither_is_refused_without_being_repeated(self, tmp_path: Path, url: str) -> None:
+        told = refusal_of(tmp_path, {"LATCHWORK_BLOBS_URL": url})
+        assert told == (
+            "LATCHWORK_BLOBS_URL must be a URL such as s3://bucket/prefix or file:///directory, "
+            "or left out to keep them in the data directory."
+        )
+
+    def test_the_secret_is_never_shown(self, tmp_path: Path) -> None:
+        settings = settings_of(tmp_path, self.KEY | {"LATCHWORK_BLOBS_URL": "s3://bucket"})
+        assert settings.s3.secret_access_key is not None
+        assert settings.s3.secret_access_key.reveal() == "hunter22/+a"
+        assert "hunter22" not in f"{settings} {settings!r}"
+
+    @pytest.mark.parametrize("name", KEY)
+    def test_half_a_key_is_refused(self, tmp_path: Path, name: str) -> None:
+        told = refusal_of(tmp_path, {"LATCHWORK_BLOBS_URL": "s3://bucket", name: self.KEY[name]})
+        assert "LATCHWORK_S3__ACCESS_KEY_ID and LATCHWORK_S3__SECRET_ACCESS_KEY belong together" in told
+        assert "hunter22" not in told
+
+    @pytest.mark.parametrize("url", ["", "file:///blobs"])
+    def test_a_way_to_a_bucket_that_is_not_named_is_refused(self, tmp_path: Path, url: str) -> None:
+        told = refusal_of(tmp_path, {"LATCHWORK_BLOBS_URL": url, "LATCHWORK_S3__REGION": "eu-central-1"})
+        assert "LATCHWORK_BLOBS_URL names none: set it to a URL such as s3://bucket/prefix" in told
+
+    def test_an_endpoint_is_an_address_of_the_web(self, tmp_path: Path) -> None:
+        given = {"LATCHWORK_BLOBS_URL": "s3://bucket", "LATCHWORK_S3__ENDPOINT": "minio:9000"}
+        assert "LATCHWORK_S3__ENDPOINT must be an http or https address" in refusal_of(tmp_path, given)
+
+
 def test_secrets_are_equal_when_their_values_are() -> None:
     assert Secret("a") == Secret("a", "shown") and hash(Secret("a")) == hash(Secret("a"))
     assert Secret("a") != Secret("b") and Secret("a") != "a"
