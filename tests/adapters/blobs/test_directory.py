@@ -1,8 +1,12 @@
 """Blobs in a directory: for their owner only, whole or not there, and durable before they are acknowledged."""
 
+import asyncio
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -58,11 +62,41 @@ async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> Non
         await blobs.put("a/b", b"1")
 
 
-async def test_a_disk_that_says_nothing_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+async def test_a_disk_that_says_nothing_is_given_up_at_the_deadline_and_takes_one_thread_at_most(
+    tmp_path: Path,
+) -> None:
     pipe = tmp_path / "a"
-    os.mkfifo(pipe)
+    os.mkfifo(pipe)  # whoever reads it waits for somebody who writes
     blobs = DirectoryBlobs(tmp_path, deadline_s=0.05)
-    with pytest.raises(BlobsUnavailable) as caught:
-        await blobs.find("a")
-    assert str(caught.value) == f"{tmp_path} did not answer within 0.05 seconds."
-    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # the thread that still reads ends
+    for verb in (
+        blobs.find("a"),
+        blobs.find("b"),
+        blobs.put("b", b"1"),
+        blobs.list("b"),
+        blobs.delete(["b"]),
+    ):
+        with pytest.raises(BlobsUnavailable) as caught:
+            await verb
+        assert str(caught.value) == f"{tmp_path} did not answer within 0.05 seconds."
+    assert [thread.name for thread in enumerate_threads()].count("blobs") == 1
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    while "blobs" in [thread.name for thread in enumerate_threads()]:
+        await asyncio.sleep(0.001)
+    assert await DirectoryBlobs(tmp_path).find("b") is None
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    script = (
+        "import asyncio, sys; from pathlib import Path; from latchwork.adapters.blobs import DirectoryBlobs\n"
+        "asyncio.run(DirectoryBlobs(Path(sys.argv[1]), deadline_s=0.05).find('a'))"
+    )
+    ran = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1 and "did not answer within 0.05 seconds." in ran.stderr

@@ -6,13 +6,18 @@ before its content is on disk.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from threading import Thread
+from typing import TypeVar
 
 from latchwork.adapters.blobs.deadline import DEADLINE_S, within
 from latchwork.kernel.blobs import BlobsUnavailable, checked_key
+
+T = TypeVar("T")
 
 
 class DirectoryBlobs:
@@ -21,6 +26,7 @@ class DirectoryBlobs:
     def __init__(self, root: Path, *, deadline_s: float = DEADLINE_S) -> None:
         self._root = root
         self._deadline_s = deadline_s
+        self._turn = asyncio.Lock()
 
     def __str__(self) -> str:
         return str(self._root)
@@ -28,23 +34,41 @@ class DirectoryBlobs:
     async def put(self, key: str, content: bytes) -> bool:
         path = self._root / checked_key(key)
         async with self._asking():
-            return await asyncio.to_thread(_put, path, content)
+            return await self._done(_put, path, content)
 
     async def find(self, key: str) -> bytes | None:
         path = self._root / checked_key(key)
         async with self._asking():
-            return await asyncio.to_thread(_find, path)
+            return await self._done(_find, path)
 
     async def list(self, folder: str) -> Sequence[str]:
         under = self._root / checked_key(folder)
         async with self._asking():
-            paths = await asyncio.to_thread(_files, under)
+            paths = await self._done(_files, under)
         return sorted(path.relative_to(self._root).as_posix() for path in paths)
 
     async def delete(self, keys: Sequence[str]) -> None:
         paths = [self._root / checked_key(key) for key in keys]
         async with self._asking():
-            await asyncio.to_thread(_delete, paths)
+            await self._done(_delete, paths)
+
+    async def _done(self, work: Callable[..., T], *arguments: object) -> T:
+        """One at a time, on a thread that nothing else waits for, nor the end of the process: a disk may hang."""
+        loop = asyncio.get_running_loop()
+        await self._turn.acquire()
+        outcome: Future[T] = Future()
+        outcome.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                outcome.set_result(work(*arguments))
+            except BaseException as error:  # noqa: BLE001 - it is told to who asked
+                outcome.set_exception(error)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._turn.release)
+
+        Thread(target=run, name="blobs", daemon=True).start()
+        return await asyncio.wrap_future(outcome)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
