@@ -90,10 +90,16 @@ async def test_a_bucket_that_says_nothing_holds_up_neither_start_nor_requests_no
 ) -> None:
     async with fault_proxy(s3.port) as proxy:
         proxy.stall()
-        settings = s3.settings("seals") | {"LATCHWORK_S3__ENDPOINT": f"http://127.0.0.1:{proxy.port}"}
+        settings = {
+            "LATCHWORK_BLOBS_URL": "s3://seals",
+            "LATCHWORK_S3__ENDPOINT": f"http://127.0.0.1:{proxy.port}",
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        }
         with serving(tmp_path, LATCHWORK_BOOTSTRAP_ROOT_KEY=ROOT_KEY, **settings) as node:
             assert node.post("apis.createApi", {"name": "payments"}, ROOT_KEY)["apiId"]
         assert node.process.returncode == 0
+        assert proxy.connections > 0
 
 
 def test_a_bucket_that_is_away_is_told_and_the_log_is_not_said_to_hold(tmp_path: Path, s3: S3) -> None:

@@ -37,6 +37,13 @@ async def test_what_a_crash_left_half_written_is_no_blob(tmp_path: Path) -> None
     assert await blobs.list("a") == ["a/1", "a/2"]
 
 
+async def test_a_name_that_another_process_takes_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("nowhere")  # not there for who looks, but taken for who writes
+    blobs = DirectoryBlobs(tmp_path)
+    assert not await blobs.put("a", b"1")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 async def test_content_and_names_are_on_disk_before_it_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
