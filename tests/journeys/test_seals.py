@@ -1,5 +1,6 @@
 """Seals in a bucket: what one node sealed, every other finds, though it has nothing but the settings."""
 
+import asyncio
 import json
 from functools import partial
 from pathlib import Path
@@ -96,10 +97,16 @@ async def test_a_bucket_that_says_nothing_holds_up_neither_start_nor_requests_no
             "AWS_ACCESS_KEY_ID": KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET,
         }
-        with serving(tmp_path, LATCHWORK_BOOTSTRAP_ROOT_KEY=ROOT_KEY, **settings) as node:
-            assert node.post("apis.createApi", {"name": "payments"}, ROOT_KEY)["apiId"]
-        assert node.process.returncode == 0
+        await asyncio.to_thread(_served_and_stopped, tmp_path, settings)
         assert proxy.connections > 0
+
+
+def _served_and_stopped(directory: Path, settings: dict[str, str]) -> None:
+    with serving(directory, LATCHWORK_BOOTSTRAP_ROOT_KEY=ROOT_KEY, **settings) as node:
+        assert node.post("apis.createApi", {"name": "payments"}, ROOT_KEY)["apiId"]
+    assert node.process.returncode == 0
+    told = (directory / "stderr.txt").read_text()
+    assert "The audit log was not sealed before the stop: s3://seals" in told
 
 
 def test_a_bucket_that_is_away_is_told_and_the_log_is_not_said_to_hold(tmp_path: Path, s3: S3) -> None:
