@@ -97,7 +97,8 @@ class BucketBlobs:
 
     async def _opened(self) -> "S3Store":
         async with self._opening:
-            if self._store is None:  # reads the certificates of the system: not on the event loop
+            if self._store is None:
+                # loads the client and the certificates of the system: not on the event loop
                 self._store = await asyncio.to_thread(self._open)
         return self._store
 
