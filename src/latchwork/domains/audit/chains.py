@@ -22,9 +22,8 @@ STOP_S = 5.0
 """How long a stop waits for the last seals."""
 
 _AT_A_TIME = 8
-_THINNED_AGAIN_MS = (
-    24 * 3600 * 1000
-)  # where seals cannot be deleted, as is right for a bucket that is written once
+_THINNED_AGAIN_MS = 24 * 3600 * 1000
+"""Where seals cannot be deleted, as is right for a bucket that is written once."""
 
 _log = logging.getLogger(__name__)
 
