@@ -1,11 +1,13 @@
 """S7: what a million keys cost: warm, cold, and in memory.
 
 Two servers, with 1,000 and with 1,000,000 keys. Warm: 1,000 keys of each, once the large one also
-holds `CACHED` others. Cold: keys drawn uniformly that nobody asked for since the start, at a low even
-rate, so that the latency is the lookup's and not a queue's. Memory: growth per key while `CACHED`
-keys are asked for once each.
+holds `SETS` times `CACHED` others. Cold: keys drawn uniformly that nobody asked for since the start, at a
+low even rate, so that the latency is the lookup's and not a queue's. Memory: growth per key while `CACHED`
+keys are asked for once each, the median of sets of keys; the first set is not counted, as with it the
+database's own caches fill up, which are bounded.
 """
 
+import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,6 +21,7 @@ from benchmarks.seed import add_keys, some
 FEW = 1_000
 MANY = 1_000_000
 CACHED = 30_000
+SETS = 4
 COLD_RATE = 200
 COLD_SECONDS = 10
 
@@ -31,16 +34,18 @@ def run() -> Iterator[Figure]:
         Latchwork(many / "data") as large,
     ):
         few_keys = add_keys(small, FEW)
-        drawn = some(add_keys(large, MANY), CACHED + FEW + COLD_RATE * COLD_SECONDS)
-        hot, cold, others = drawn[:FEW], drawn[FEW:-CACHED], drawn[-CACHED:]
+        drawn = some(add_keys(large, MANY), SETS * CACHED + FEW + COLD_RATE * COLD_SECONDS)
+        hot, cold = drawn[:FEW], drawn[FEW : -SETS * CACHED]
+        sets = [drawn[-at * CACHED :][:CACHED] for at in range(SETS, 0, -1)]
         alternate({"few": Contender(small, small.verifying(few_keys))}, rounds=1)
         slow = _cold(large, cold).p99_ms - _warm_p99(small, few_keys)
-        per_key = _memory_per_key(large, hot, others)
+        one_round(Contender(large, large.verifying(hot)))  # fills what grows with requests rather than keys
+        per_key = statistics.median([_memory_per_key(large, keys) for keys in sets][1:])
         found = alternate(
             {
                 "few": Contender(small, small.verifying(few_keys)),
                 "many": Contender(large, large.verifying(hot)),
-                "spread": Contender(large, large.verifying(others)),
+                "spread": Contender(large, large.verifying(sets[0])),
             }
         )
     ratio = found["few"].cpu_us / found["many"].cpu_us
@@ -63,12 +68,8 @@ def _cold(server: Latchwork, keys: list[str]) -> Sent:
     return send(server.port, load, COLD_SECONDS)
 
 
-def _memory_per_key(server: Latchwork, hot: list[str], keys: list[str]) -> float:
-    """Growth of the resident memory for each of `keys`, which nobody asked for so far.
-
-    The load on `hot` before fills what grows with requests rather than with keys.
-    """
-    one_round(Contender(server, server.verifying(hot)))
+def _memory_per_key(server: Latchwork, keys: list[str]) -> float:
+    """Growth of the resident memory for each of `keys`, which nobody asked for so far."""
     before = server.memory_bytes()
     server.warm(keys)
     return (server.memory_bytes() - before) / len(keys)

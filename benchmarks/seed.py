@@ -3,7 +3,8 @@
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, create_engine, insert, select
@@ -22,23 +23,30 @@ def add_keys(server: Latchwork, count: int, *, credits: int | None = None) -> li
     The server is stopped and started around it. With `credits`, each key has that balance.
     """
     api_id = server.call("apis.createApi", {"name": "seeded"})["apiId"]
-    server.stop()
     texts = [mint(None, 16) for _ in range(count)]
+    with stopped(server) as connection:
+        _write(connection, api_id, texts, credits)
+    return texts
+
+
+@contextmanager
+def stopped(server: Latchwork) -> Iterator[Connection]:
+    """The database of a server that is stopped for so long, in a transaction."""
+    server.stop()
     engine = create_engine(f"sqlite:///{DataDir(server.data_dir).database}")
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA synchronous=OFF")
         connection.exec_driver_sql("PRAGMA cache_size=-524288")
-        _write(connection, api_id, texts, credits)
+        yield connection
     engine.dispose()
     server.start()
-    return texts
 
 
 def _write(connection: Connection, api_id: str, texts: list[str], credits: int | None) -> None:
     api = connection.execute(select(apis).where(apis.c.id == api_id)).one()
     shared = {"workspace_id": api.workspace_id, "created_at_ms": time.time_ns() // 1_000_000}
     ids = [f"key_{api_id[-12:]}{number:010d}" for number in range(len(texts))]
-    _fill(
+    fill(
         connection,
         keys,
         shared | {"keyspace_id": api.keyspace_id, "enabled": True, "ip_whitelist": "[]"},
@@ -46,7 +54,7 @@ def _write(connection: Connection, api_id: str, texts: list[str], credits: int |
         ((id_, id_, digest_of(text), text[:4]) for id_, text in zip(ids, texts, strict=True)),
     )
     rule = {"name": LIMIT["name"], "limit": LIMIT["limit"], "duration_ms": LIMIT["duration"]}
-    _fill(
+    fill(
         connection,
         limit_rules,
         shared | rule | {"auto_apply": True, "algorithm": "sliding_window", "mode": "enforce"},
@@ -55,10 +63,10 @@ def _write(connection: Connection, api_id: str, texts: list[str], credits: int |
     )
     if credits is not None:
         balance = {"workspace_id": api.workspace_id, "remaining": credits}
-        _fill(connection, balances, balance, ("subject_id",), ((id_,) for id_ in ids))
+        fill(connection, balances, balance, ("subject_id",), ((id_,) for id_ in ids))
 
 
-def _fill(
+def fill(
     connection: Connection,
     table: Table,
     shared: dict[str, Any],
