@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engines.programs import end_with_parent, free_port, wait_for
+from tests.engines.programs import free_port, start, wait_for
 
 PASSWORD = "not-to-be-told"
 
@@ -31,11 +31,9 @@ class ClickHouseServer:
         log = self.home / "log"
         script = Path(__file__).with_name("clickhouse_http_process.py")
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = start(
                 [sys.executable, script, self.home / "data", str(self.port), "latchwork", PASSWORD],
-                stdout=output,
-                stderr=output,
-                preexec_fn=end_with_parent,
+                output,
             )
         wait_for(self._process, self.port, log)
 

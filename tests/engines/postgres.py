@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tests.engines.programs import end_with_parent, free_port
+from tests.engines.programs import free_port, start
 
 T = TypeVar("T")
 OLDEST = 15
@@ -113,13 +113,11 @@ class Postgres:
         """Start the server and wait until it answers."""
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self.home / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = start(
                 [programs() / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.home, *options],
+                log,
                 user=self._user,
                 cwd=self.home,
-                stdout=log,
-                stderr=log,
-                preexec_fn=end_with_parent,
             )
         deadline = time.monotonic() + _START_DEADLINE_S
         while not self._answers():

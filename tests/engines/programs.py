@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 _START_DEADLINE_S = 30
 
@@ -19,8 +22,23 @@ def free_port() -> int:
         return port
 
 
-def end_with_parent() -> None:
-    """In the child, before it runs: have the kernel end it should the tests be killed outright."""
+_starter = ThreadPoolExecutor(1, thread_name_prefix="programs")
+
+
+def start(command: Sequence[str | Path], output: IO[bytes], **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a program that the kernel ends should the tests be killed outright; `options` are those of `Popen`.
+
+    What the kernel watches is the thread that has started it: one that lives as long as the tests do. Those of
+    an event loop end with the test, and took servers of the whole session with them.
+    """
+
+    def started() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_end_with_parent, **options)
+
+    return _starter.submit(started).result()
+
+
+def _end_with_parent() -> None:
     if sys.platform == "linux":
         death_signal = 1  # PR_SET_PDEATHSIG
         ctypes.CDLL(None).prctl(death_signal, signal.SIGINT)

