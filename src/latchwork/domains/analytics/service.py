@@ -87,6 +87,7 @@ class Analytics:
         if not self._tasks:
             return
         self._stopping.set()
+        self._recorder.sealed.set()  # whoever waits for a batch need not any more
         _, stuck = await asyncio.wait(self._tasks, timeout=_STORE_S)
         for task in stuck:
             task.cancel()
