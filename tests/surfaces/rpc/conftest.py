@@ -95,7 +95,8 @@ async def house(
     encryption: EncryptionSettings,
     analytics_settings: AnalyticsSettings,
 ) -> AsyncIterator[House]:
-    url = None if request.param == "sqlite" else Secret(request.getfixturevalue("postgres_url"))
+    place = request.getfixturevalue("sqlite_path" if request.param == "sqlite" else "postgres_url")
+    url = None if request.param == "sqlite" else Secret(place)
     redis_url = Secret(request.getfixturevalue("redis_url")) if request.param == "cluster" else None
     (tmp_path / "spool").mkdir()
     settings = Settings(

@@ -1,6 +1,7 @@
 """JSON Schemas (draft 2020-12) of declared types: as components of a document, or whole in themselves."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -80,12 +81,14 @@ def unbounded_integers(shape: Any) -> list[str]:
     ]
 
 
+@cache
 def takes_anything(shape: Any) -> bool:
     """Whether a declared type has a place for values of any kind, such as metadata."""
     free = inspect.AnyType | inspect.CustomType
     return any(isinstance(node, free) for _, node in _walk(inspect.type_info(shape), "$"))
 
 
+@cache
 def skips_unknown(shape: Any) -> bool:
     """Whether members that are not declared are passed over unread somewhere in a type."""
     return any(
