@@ -28,6 +28,8 @@ ROLE = "latchwork"
 """Who owns the databases: no superuser, so that what row-level security holds back is held back from tests too."""
 SUPERUSER = "postgres"
 _START_DEADLINE_S = 60
+_ROOM_BYTES = 2 * 1024**3
+"""What has to be free in memory for a cluster to be kept there; it needs some 300 MB."""
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -36,6 +38,7 @@ _SETTINGS = {
     "max_connections": "200",
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "fatal",
+    "max_wal_size": "128MB",
     "autovacuum": "off",
 }
 """Fast rather than durable. A test about durability passes its own settings to `cluster`."""
@@ -145,7 +148,7 @@ class Postgres:
         """Make a database as a copy of `template`, which nobody may be using; returns its name."""
         self._made += 1
         name = f"test_{self._made}"
-        self.execute(f'CREATE DATABASE {name} OWNER {ROLE} TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE {name} OWNER {ROLE} TEMPLATE "{template}" STRATEGY FILE_COPY')
         return name
 
     def drop(self, database: str) -> None:
@@ -194,7 +197,10 @@ def on_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _reachable_temp() -> str | None:
-    """A place for temporary files that another user may enter; TMPDIR need not be one."""
+    """A place for temporary files that another user may enter: memory where there is room; TMPDIR need not be one."""
+    memory = Path("/dev/shm")  # making a database there takes a tenth of the time
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES:
+        return str(memory)
     return "/tmp" if os.geteuid() == 0 and Path("/tmp").is_dir() else None
 
 
