@@ -3,13 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from random import Random
 from typing import Any
 
 from tests.simulator.loop import Host, VirtualLoop, host_now
 
 Deliver = Callable[[], None]
+_Arrival = tuple[Context, Callable[..., None], tuple[Any, ...]]
 _TICK_S = 1e-6  # what is sent later on a connection also arrives later
 
 
@@ -58,25 +59,19 @@ class Wire:
         self.server_lost: Deliver = lambda: None
         self.client_open = self.server_open = True
         self._last_s = {"up": 0.0, "down": 0.0}
-        self._held: dict[str, deque[Deliver]] = {"up": deque(), "down": deque()}
+        self._held: dict[str, deque[_Arrival]] = {"up": deque(), "down": deque()}
         self._context = way.host.context
         way.wires.append(self)
 
     def up(self, payload: Any) -> None:
         """Send to the server."""
         if self.client_open:
-            self._send("up", lambda: self.server_got(payload) if self.server_open else None)
+            self._send("up", self._server_gets, payload, None)
 
-    def down(self, payload: Any, heard: Deliver = lambda: None) -> None:
+    def down(self, payload: Any, heard: Deliver | None = None) -> None:
         """Send to the host; `heard` is told when it takes it."""
-
-        def deliver() -> None:
-            if self.client_open:
-                heard()
-                self.client_got(payload)
-
         if self.server_open:
-            self._send("down", lambda: self._in_host(deliver))
+            self._send("down", self._client_gets, payload, heard)
 
     def leave(self) -> None:
         """The host gives up: the server sees it once all that was sent before has arrived."""
@@ -88,24 +83,31 @@ class Wire:
         """The server gives up."""
         if self.server_open:
             self.server_open = False
-            self._send("down", lambda: self._in_host(self._client_sees))
+            self._send("down", self._client_sees)
 
     def cut(self) -> None:
         """Both ends see that it is broken."""
         self._server_sees()
         if self.client_open:
             self.client_open = False
-            self._in_host(lambda: self.client_lost())
+            self.way.network.loop.call_soon(lambda: self.client_lost(), context=self._context)
 
     def flow(self) -> None:
         """What was held back arrives."""
-        for direction in ("up", "down"):
-            held = self._held[direction]
+        for held in self._held.values():
             while held:
-                held.popleft()()
+                context, deliver, told = held.popleft()
+                self.way.network.loop.call_soon(deliver, *told, context=context)
 
-    def _in_host(self, deliver: Deliver) -> None:
-        self.way.network.loop.call_soon(deliver, context=self._context)
+    def _server_gets(self, payload: Any, _heard: None) -> None:
+        if self.server_open:
+            self.server_got(payload)
+
+    def _client_gets(self, payload: Any, heard: Deliver | None) -> None:
+        if self.client_open:
+            if heard is not None:
+                heard()
+            self.client_got(payload)
 
     def _client_sees(self) -> None:
         if self.client_open:
@@ -117,17 +119,20 @@ class Wire:
             self.server_open = False
             self.server_lost()
 
-    def _send(self, direction: str, deliver: Deliver) -> None:
+    def _send(self, direction: str, deliver: Callable[..., None], *told: Any) -> None:
+        """What arrives at a host does so in its context, and so waits while it is stopped."""
         network = self.way.network
         at_s = max(self._last_s[direction] + _TICK_S, network.loop.time() + network.delay_s())
         self._last_s[direction] = at_s
-        network.loop.call_at(at_s, self._arrive, direction, deliver, context=network.context)
+        context = network.context if direction == "up" else self._context
+        network.loop.call_at(at_s, self._arrive, direction, deliver, told, context=context)
 
-    def _arrive(self, direction: str, deliver: Deliver) -> None:
+    def _arrive(self, direction: str, deliver: Callable[..., None], told: tuple[Any, ...]) -> None:
         if self.way.stalled[direction]:
-            self._held[direction].append(deliver)
+            context = self.way.network.context if direction == "up" else self._context
+            self._held[direction].append((context, deliver, told))
         else:
-            deliver()
+            deliver(*told)
 
 
 class Network:

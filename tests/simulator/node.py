@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from latchwork.compose.cluster import Cluster, joined
 from latchwork.domains.analytics import Analytics
@@ -27,17 +27,20 @@ from latchwork.kernel.sql import ALL_WORKSPACES
 from latchwork.kernel.sql.changes import changed
 from latchwork.kernel.sql.leading import Leader
 from latchwork.kernel.sql.outbox import tell
+from latchwork.kernel.sql.statements import OF, updating
 from latchwork.settings import Settings
 from latchwork.settings.kinds import Secret
 from tests.simulator.loop import Host
 from tests.simulator.network import Network
-from tests.simulator.postgres_model import VirtualPostgres
+from tests.simulator.postgres_driver import VirtualPostgres
 
 WORKSPACE = "ws_0"
 KIND = "simulator.telling"
-_PORTION = 2
+_PORTION = 3
 _SETTINGS = Settings(redis_url=Secret("redis://redis:6379"))
 _ANYBODY = Grant(WORKSPACE, True, frozenset())
+_VERSION = select(keys.c.name).where(keys.c.digest == bindparam(OF))
+_SWITCH = updating(keys.c.digest, ("name", "enabled"))
 Counted = Callable[["Node", Sequence[LimitCheck], list[LimitState]], None]
 
 
@@ -138,6 +141,13 @@ class Node:
         self.leader = Leader(self.db, self._begin, self.runner.stop)
         await self.leader.open()
 
+    @property
+    def is_together(self) -> bool:
+        """Whether it has begun, shares its counters and may believe its caches."""
+        if self.verifier is None:
+            return False
+        return self.cluster.counters.sharing.mode == "shared" and not self.cluster.lease.is_over
+
     async def _begin(self) -> None:
         self.runner.start()
 
@@ -155,9 +165,9 @@ class Node:
         """Enable or disable a key; the version that it has then."""
 
         def unit(connection: Connection) -> int:
-            version = int(connection.execute(select(keys.c.name).where(keys.c.digest == digest)).scalar_one())
-            values: dict[str, Any] = {"name": str(version + 1), "enabled": enabled}
-            connection.execute(update(keys).where(keys.c.digest == digest).values(values))
+            version = int(connection.execute(_VERSION, {OF: digest}).scalar_one())
+            values = {OF: digest, "name": str(version + 1), "enabled": enabled}
+            connection.execute(_SWITCH, values)
             changed(connection, ("key", digest))
             return version + 1
 

@@ -1,24 +1,23 @@
 """One course of events: a cluster, its clients and what befalls it, all drawn from one seed."""
 
 import asyncio
+import gc
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, select
 
 from latchwork.domains.credits.tables import balances
 from latchwork.domains.jobs.tables import jobs
-from latchwork.domains.keys.tables import apis, keys
 from latchwork.domains.ratelimits import SLIDING_WINDOW, Counter, LimitCheck, LimitState, counter_key
-from latchwork.domains.ratelimits.tables import limit_rules
-from latchwork.domains.workspaces.tables import workspaces
 from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.sql.outbox import outbox
 from tests.simulator.faults import FAULTS
+from tests.simulator.furniture import FREE, HOUR_MS, KEYS, LIMITED, METERED, WORKSPACES, furnish
 from tests.simulator.loop import Host, VirtualLoop
 from tests.simulator.network import Network
 from tests.simulator.node import WORKSPACE, Node
@@ -28,11 +27,11 @@ from tests.simulator.truth import Ask, Known, Purse, Truth, Violation
 
 _START_MS = 1_799_971_200_000 + 60_000
 """A minute into an hour, so that all of it falls into one window of the hourly limit."""
-_HOUR_MS = 3_600_000
 _BUSY_S = 3.0
-_SETTLED_WITHIN_S = 400.0
-FREE, METERED, LIMITED = b"free" * 8, b"paid" * 8, b"many" * 8
-WORKSPACES = (WORKSPACE, "ws_1")
+_LOOKS_S = 0.1
+_BACK_WITHIN_S = 3.0
+_ANSWERED_WITHIN_S = 5.0
+_DONE_WITHIN_S = 400.0
 
 
 class NodeClock:
@@ -58,7 +57,7 @@ class World:
         self.network = Network(self.loop, self.chance)
         self.redis = Redis(self.now_ms, self.chance)
         self.network.accept["redis"] = self.redis.accept
-        self.postgres = Postgres(self.loop, self.network, self.chance, self.now_ms)
+        self.postgres = Postgres(self.loop, self.network, self.chance, self.now_ms, furnish)
         self.postgres.slow_commits = self.chance.choice((0.0, 0.02, 0.1))
         self.postgres.committed.append(self._committed)
         self.truth = Truth()
@@ -84,26 +83,31 @@ class World:
 
     def run(self) -> None:
         """Play it all."""
+        gc.disable()  # one course of events is over before that much has gathered
         try:
             self.loop.run_until_complete(self._play())
         finally:
             self.loop.bury()
+            gc.enable()
 
     # The course of events
 
     async def _play(self) -> None:
-        self.postgres.query(self._furnish)
+        self._furnish()
         for number in range(self.chance.randint(2, 4)):
             self.clocks.append(NodeClock(self.now_ms, self.chance))
             self.nodes.append(self.begin(number))
-        await self.pass_(1.0)
+        await self._until(self._are_together, 1.0)
         ends_s = self.loop.time() + _BUSY_S
-        for _ in range(self.chance.randint(0, 6)):
+        faults = [
             self.loop.spawn(None, self._befall(self.chance.random() * (_BUSY_S - 1)))
+            for _ in range(self.chance.randint(0, 6))
+        ]
         while self.loop.time() < ends_s:
             await self.pass_(self.chance.random() * 0.08)
             for _ in range(self.chance.choice((1, 1, 2, 12))):
                 self._ask_something()
+        await self._until(lambda: all(fault.done() for fault in faults), _BUSY_S + 1)
         await self._heal()
         await self._settle()
 
@@ -113,10 +117,19 @@ class World:
         if self._failure is not None:
             raise self._failure
 
+    async def _until(self, is_so: Callable[[], bool], longest_s: float) -> bool:
+        """Let time pass until something is so; whether it came to be in that time."""
+        ends_s = self.loop.time() + longest_s
+        while not is_so():
+            if self.loop.time() > ends_s:
+                return False
+            await self.pass_(_LOOKS_S)
+        return True
+
     def begin(self, number: int) -> Node:
         """Start a process on that host."""
         node = Node(Host(f"node{number}"), self.network, self.clocks[number], self._counted)
-        self._spawn(node, node.live(self.versions))
+        self._spawn(node, node.live, self.versions)
         return node
 
     def crash(self, number: int) -> None:
@@ -135,15 +148,19 @@ class World:
         await fault(self)
 
     async def _heal(self) -> None:
-        """Put an end to everything that is wrong; faults that go on end by themselves."""
-        await self.pass_(3.2)
+        """Put an end to everything that is still wrong, and let everybody come back."""
         for node in self.nodes:
             assert node.host.is_alive and not node.host.is_stopped
             for service in ("redis", SERVICE):
                 self.network.way(node.host, service).flow()
         self.postgres.slow_commits = 0.0
         self.network.down.clear()
-        await self.pass_(3.0)
+        if not await self._until(self._are_together, _BACK_WITHIN_S):
+            away = [node.host.name for node in self.nodes if not node.is_together]
+            raise Violation(f"{away} do not come back to the others")
+
+    def _are_together(self) -> bool:
+        return all(node.is_together for node in self.nodes)
 
     # What clients do
 
@@ -156,17 +173,17 @@ class World:
         if kind < 0.85:
             self.verify(node, chance.choice((FREE, METERED, LIMITED, LIMITED)))
         elif kind < 0.92:
-            self._spawn(node, self._switch(node, FREE))
+            self._spawn(node, self._switch, node, FREE)
         elif kind < 0.96:
-            self._spawn(node, self._grant(node, METERED, chance.randint(1, 20)))
+            self._spawn(node, self._grant, node, METERED, chance.randint(1, 20))
         else:
-            self._spawn(node, self._queue(node, chance.choice(WORKSPACES), chance.randint(1, 12)))
+            self._spawn(node, self._queue, node, chance.choice(WORKSPACES), chance.randint(1, 12))
 
     def verify(self, node: Node, digest: bytes) -> None:
         """Have a client verify a key."""
         ask = Ask(self.loop.time(), node, digest, node.heard.get(digest, 1))
         self.asks[ask] = None
-        self._spawn(node, self._verify(ask))
+        self._spawn(node, self._verify, ask)
 
     async def _verify(self, ask: Ask) -> None:
         try:
@@ -220,24 +237,21 @@ class World:
     async def _settle(self) -> None:
         """All that was cut is whole again: what was accepted is done, and everything adds up."""
         for node in self.nodes:
-            for digest in (FREE, METERED, LIMITED):
+            for digest in KEYS:
                 self.verify(node, digest)
-        await self.pass_(2.0)
-        if self.asks:
+        if not await self._until(lambda: not self.asks, _ANSWERED_WITHIN_S):
             raise Violation(f"{len(self.asks)} verifications were never answered")
-        for node in self.nodes:
-            if node.cluster.counters.sharing.mode != "shared" or node.cluster.lease.is_over:
-                raise Violation(f"{node.host.name} does not come back to the others")
-        ends_s = self.loop.time() + _SETTLED_WITHIN_S
-        while not self._are_done() and self.loop.time() < ends_s:
-            await self.pass_(1.0)
+        if not self._are_together():
+            raise Violation("nodes leave each other though nothing is wrong")
+        if not await self._until(self._are_done, _DONE_WITHIN_S):
+            raise Violation("jobs are not done though nothing is wrong")
         self._jobs_were_done_once()
         self._credits_add_up()
         self._limits_add_up()
 
     def _are_done(self) -> bool:
-        states = self.postgres.query(lambda c: c.execute(select(jobs.c.state)).scalars().all())
-        return set(states) <= {"done"}
+        unfinished = "SELECT 1 FROM jobs WHERE state != 'done' LIMIT 1"
+        return self.postgres.store.raw.execute(unfinished).fetchone() is None
 
     def _jobs_were_done_once(self) -> None:
         def unit(connection: Connection) -> dict[str, list[int]]:
@@ -266,7 +280,7 @@ class World:
 
     def _limits_add_up(self) -> None:
         key = counter_key(WORKSPACE, LIMITED.decode(), "hourly")
-        counter: Counter = (key, SLIDING_WINDOW, _HOUR_MS)
+        counter: Counter = (key, SLIDING_WINDOW, HOUR_MS)
         count, told = self.redis.count_of(counter), self.truth.told[counter]
         unheard = self.redis.unheard.get(counter, 0)
         alone = sum(n for (_, each), n in self.truth.alone.items() if each == counter)
@@ -282,45 +296,22 @@ class World:
 
     # Around it
 
-    def _furnish(self, connection: Connection) -> None:
-        some = {"created_at_ms": 0, "workspace_id": WORKSPACE}
-        for each in WORKSPACES:
-            connection.execute(insert(workspaces).values(id=each, name=each, enabled=True, created_at_ms=0))
-        connection.execute(
-            insert(apis).values(
-                id="api", keyspace_id="ks", name="api", delete_protection=False, ip_whitelist=[],
-                analytics="off", stale_ok_s=0, **some,
-            )
-        )  # fmt: skip
-        for digest in (FREE, METERED, LIMITED):
-            connection.execute(
-                insert(keys).values(
-                    id=digest.decode(), keyspace_id="ks", lineage_id="l", digest=digest, start="k", name="1",
-                    enabled=True, ip_whitelist=[], **some,
-                )
-            )  # fmt: skip
+    def _furnish(self) -> None:
+        """What differs from seed to seed."""
+        for digest in KEYS:
             self.truth.keys[digest] = Known()
             self.versions[digest] = 1
         credits = self.chance.randint(5, 80)
         self.truth.purses[METERED] = Purse(credits, credits)
-        connection.execute(
-            insert(balances).values(subject_id=METERED.decode(), workspace_id=WORKSPACE, remaining=credits)
-        )
-        for name, limit, duration_ms, algorithm in (
-            ("hourly", self.limit, _HOUR_MS, "sliding_window"),
-            ("short", 15, 1_000, "moving_window"),
-        ):
-            connection.execute(
-                insert(limit_rules).values(
-                    id=name, subject_id=LIMITED.decode(), name=name, limit=limit, duration_ms=duration_ms,
-                    auto_apply=True, algorithm=algorithm, mode="enforce", **some,
-                )
-            )  # fmt: skip
+        raw = self.postgres.store.raw
+        raw.execute('UPDATE limit_rules SET "limit" = ? WHERE id = ?', (self.limit, "hourly"))
+        raw.execute("UPDATE credit_balances SET remaining = ?", (credits,))
+        raw.commit()
 
-    def _spawn(self, node: Node, work: Any) -> None:
+    def _spawn(self, node: Node, work: Callable[..., Awaitable[None]], *given: Any) -> None:
         async def careful() -> None:
             try:
-                await work
+                await work(*given)
             except Exception as error:
                 self._failure = self._failure or error
 

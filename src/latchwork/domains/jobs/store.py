@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Update, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, or_, select, update
 
 from latchwork.domains.jobs.records import Failure, Job, Portion, State, Wanted
 from latchwork.domains.jobs.tables import job_failures, jobs
 from latchwork.kernel.principal import Principal
+from latchwork.kernel.sql.statements import OF, updating
 
 
 class NotOurs(Exception):
@@ -16,34 +17,78 @@ class NotOurs(Exception):
 
 
 _UNFINISHED = (State.QUEUED.value, State.RUNNING.value)
+_QUEUED, _RUNS = jobs.c.state == State.QUEUED.value, jobs.c.state == State.RUNNING.value
+
+# Asked at every step of every job, and so built once.
+_ADD = insert(jobs)
+_ONE = select(jobs).where(jobs.c.id == bindparam(OF))
+_UNFINISHED_OF = (
+    select(func.count())
+    .select_from(jobs)
+    .where(jobs.c.workspace_id == bindparam("workspace_id"))
+    .where(jobs.c.state.in_(_UNFINISHED))
+)
+_due = _QUEUED & (jobs.c.due_at_ms <= bindparam("now_ms"))
+_free = jobs.c.workspace_id.not_in(select(jobs.c.workspace_id).where(_RUNS))
+_left_behind = _RUNS & jobs.c.id.not_in(bindparam("in_hand", expanding=True))
+_NEXT = (
+    select(jobs)
+    .where(jobs.c.kind.in_(bindparam("kinds", expanding=True)))
+    .where(or_(_due & _free, _left_behind))
+    .order_by(jobs.c.due_at_ms, jobs.c.id)
+    .limit(1)
+)
+_DUE_AFTER = (
+    select(func.min(jobs.c.due_at_ms))
+    .where(_QUEUED)
+    .where(jobs.c.due_at_ms > bindparam("after_ms"))
+    .where(jobs.c.kind.in_(bindparam("kinds", expanding=True)))
+)
+_BEGIN = updating(jobs.c.id, ("state", "started_at_ms"))
+_BRING_FORWARD = (
+    update(jobs)
+    .where(jobs.c.id == bindparam(OF))
+    .where(_RUNS)
+    .where(jobs.c.position == bindparam("stood_at"))
+    .values({name: bindparam(name) for name in ("position", "failed", "succeeded")} | {"attempts": 0})
+)
+_END = _BRING_FORWARD.values(
+    state=State.DONE.value, finished_at_ms=bindparam("finished_at_ms"), payload=bindparam("payload")
+)
+_OLD = (
+    select(jobs.c.id)
+    .where(jobs.c.finished_at_ms < bindparam("before_ms"))
+    .order_by(jobs.c.finished_at_ms)
+    .limit(bindparam("many"))
+)
 
 
 def add(connection: Connection, job_id: str, who: Principal, wanted: Wanted, now_ms: int) -> None:
     """Queue a job."""
     connection.execute(
-        insert(jobs).values(
-            id=job_id,
-            workspace_id=who.workspace_id,
-            kind=wanted.kind,
-            subject_id=wanted.subject_id,
-            state=State.QUEUED.value,
-            actor=msgspec.to_builtins(_Actor.of(who)),
-            payload=wanted.payload,
-            total=wanted.total,
-            position=0,
-            succeeded=0,
-            failed=0,
-            attempts=0,
-            due_at_ms=now_ms if wanted.due_ms is None else wanted.due_ms,
-            created_at_ms=now_ms,
-        )
+        _ADD,
+        {
+            "id": job_id,
+            "workspace_id": who.workspace_id,
+            "kind": wanted.kind,
+            "subject_id": wanted.subject_id,
+            "state": State.QUEUED.value,
+            "actor": msgspec.to_builtins(_Actor.of(who)),
+            "payload": wanted.payload,
+            "total": wanted.total,
+            "position": 0,
+            "succeeded": 0,
+            "failed": 0,
+            "attempts": 0,
+            "due_at_ms": now_ms if wanted.due_ms is None else wanted.due_ms,
+            "created_at_ms": now_ms,
+        },
     )
 
 
 def count_unfinished(connection: Connection, workspace_id: str) -> int:
     """How many jobs of the workspace wait or run."""
-    question = select(func.count()).select_from(jobs).where(jobs.c.workspace_id == workspace_id)
-    return connection.execute(question.where(jobs.c.state.in_(_UNFINISHED))).scalar_one()
+    return connection.execute(_UNFINISHED_OF, {"workspace_id": workspace_id}).scalar_one()
 
 
 def find(connection: Connection, workspace_id: str, kind: str, job_id: str) -> Job | None:
@@ -71,34 +116,20 @@ def claim(connection: Connection, kinds: Iterable[str], in_hand: Iterable[str], 
     The next one has been due the longest, of a workspace that has none running, and of a kind that is
     known here. `in_hand` are the ids of those that are being worked on.
     """
-    busy = select(jobs.c.workspace_id).where(jobs.c.state == State.RUNNING.value)
-    queued = (
-        (jobs.c.state == State.QUEUED.value) & (jobs.c.due_at_ms <= now_ms) & jobs.c.workspace_id.not_in(busy)
-    )
-    left_behind = (jobs.c.state == State.RUNNING.value) & jobs.c.id.not_in(list(in_hand))
-    row = connection.execute(
-        select(jobs)
-        .where(jobs.c.kind.in_(list(kinds)))
-        .where(or_(queued, left_behind))
-        .order_by(jobs.c.due_at_ms, jobs.c.id)
-        .limit(1)
-    ).one_or_none()
+    asked = {"kinds": list(kinds), "in_hand": list(in_hand), "now_ms": now_ms}
+    row = connection.execute(_NEXT, asked).one_or_none()
     if row is None:
         return None
     started_ms = now_ms if row.started_at_ms is None else row.started_at_ms
-    begun = {"state": State.RUNNING.value, "started_at_ms": started_ms}
-    connection.execute(update(jobs).where(jobs.c.id == row.id).values(begun))
+    begun = {OF: row.id, "state": State.RUNNING.value, "started_at_ms": started_ms}
+    connection.execute(_BEGIN, begun)
     return _get(connection, row.id)
 
 
 def next_due_ms(connection: Connection, kinds: Iterable[str], after_ms: int) -> int | None:
     """When the first queued job is due of those that are due later than `after_ms`; `None` if there is none."""
-    due_ms: int | None = connection.execute(
-        select(func.min(jobs.c.due_at_ms))
-        .where(jobs.c.state == State.QUEUED.value)
-        .where(jobs.c.due_at_ms > after_ms)
-        .where(jobs.c.kind.in_(list(kinds)))
-    ).scalar()
+    asked = {"kinds": list(kinds), "after_ms": after_ms}
+    due_ms: int | None = connection.execute(_DUE_AFTER, asked).scalar()
     return due_ms
 
 
@@ -106,14 +137,16 @@ def advance(connection: Connection, job: Job, portion: Portion, now_ms: int) -> 
     """Write what a portion did, and end the job with its last item; the job as it is then."""
     failed = job.failed + len(portion.failures)
     values: dict[str, Any] = {
+        OF: job.id,
+        "stood_at": job.position,
         "position": portion.position,
         "failed": failed,
         "succeeded": portion.position - failed,
-        "attempts": 0,
     }
+    step = _BRING_FORWARD
     if portion.position >= job.total:
-        values |= {"state": State.DONE.value, "finished_at_ms": now_ms, "payload": None}
-    if not connection.execute(_running(job).where(jobs.c.position == job.position).values(values)).rowcount:
+        step, values = _END, values | {"finished_at_ms": now_ms, "payload": None}
+    if not connection.execute(step, values).rowcount:
         raise NotOurs(f"job {job.id} is no longer at item {job.position}")
     _add_failures(connection, job, portion.failures)
     return _get(connection, job.id)
@@ -137,8 +170,7 @@ def _running(job: Job) -> Update:
 
 def forget(connection: Connection, before_ms: int, limit: int) -> None:
     """Remove jobs that ended before `before_ms`, the oldest first."""
-    old = select(jobs.c.id).where(jobs.c.finished_at_ms < before_ms)
-    ids = list(connection.scalars(old.order_by(jobs.c.finished_at_ms).limit(limit)))
+    ids = list(connection.scalars(_OLD, {"before_ms": before_ms, "many": limit}))
     if ids:
         connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
 
@@ -159,7 +191,7 @@ def _add_failures(connection: Connection, job: Job, failures: Sequence[Failure])
 
 
 def _get(connection: Connection, job_id: str) -> Job:
-    return _job(connection.execute(select(jobs).where(jobs.c.id == job_id)).one())
+    return _job(connection.execute(_ONE, {OF: job_id}).one())
 
 
 class _Actor(msgspec.Struct):
