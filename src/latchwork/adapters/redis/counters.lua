@@ -466,11 +466,16 @@ local function raise(key, algorithm, duration, first, second, third, fourth)
     lives(name, first + 2 * duration - now)
     add(key, algorithm, duration, first, second - before)
   elseif algorithm == 'm' then
+    -- A log is told entry by entry, and nodes may know of the same takings at different moments: totals compare.
+    if first <= now - duration then return end
+    local mine = field .. '#' .. node .. ':' .. text(session)
+    local so_far = tonumber(call('HGET', name, mine) or 0) + second
     local before = tonumber(call('HGET', name, field) or 0)
-    if second <= before then return end
-    call('HSET', name, field, string.format('%.0f', second))
+    call('HSET', name, mine, string.format('%.0f', so_far))
     lives(name, first + duration - now)
-    add(key, algorithm, duration, first, second - before)
+    if so_far <= before then return end
+    call('HSET', name, field, string.format('%.0f', so_far))
+    add(key, algorithm, duration, first, so_far - before)
   else
     local known, before = { whole = first, part = second, at = third, limit = fourth }, nil
     local value = call('HGET', name, field)

@@ -121,10 +121,13 @@ class Keeper:
             opened = await session.ask([])
             is_new = opened.status == script.ANOTHER_EPOCH
             self._resolve(0 if is_new else opened.ran)
-            self._names = session.names = session.names._replace(epoch=opened.epoch)
+            session.names = session.names._replace(epoch=opened.epoch)
             await self._reset(session)
             if is_new:
                 await self._tell(session, self._standby.known(), known=True)
+            self._names = (
+                session.names
+            )  # not before, or the next session would not tell what this one could not
             if not is_first:
                 await self._settle(session)
             await self._pay(session)
