@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from tests.simulator.clients import queue
+from tests.simulator.furniture import WORKSPACES
 from tests.simulator.network import Way
 from tests.simulator.postgres_model import SERVICE
 
@@ -71,6 +73,33 @@ async def crash(world: "World") -> None:
     world.nodes[number] = world.begin(number)
 
 
+async def blackout(world: "World") -> None:
+    """All nodes end at once, and come back one after the other."""
+    ended = [number for number, node in enumerate(world.nodes) if node.host.is_running]
+    for number in ended:
+        world.crash(number)
+    for number in ended:
+        await _a_while(world, 0.8)
+        world.nodes[number] = world.begin(number)
+
+
+async def overtaken(world: "World") -> None:
+    """The node that works on jobs stands still in the midst of one, and another takes over what it has in hand."""
+    for _ in range(400):
+        leader = next((node for node in world.nodes if node.is_serving and node.leader.is_leading), None)
+        if leader is not None and not leader.telling.is_preparing and world.chance.random() < 0.02:
+            world.spawn(leader, queue, world, leader, world.chance.choice(WORKSPACES), 12)
+        if leader is not None and leader.telling.is_preparing and leader.host.is_running:
+            break
+        await asyncio.sleep(0.002)
+    else:
+        return
+    leader.host.is_stopped = True
+    world.network.way(leader.host, SERVICE).cut()
+    await asyncio.sleep(1.0 + world.chance.random() * 1.5)
+    world.loop.wake(leader.host)
+
+
 async def stop(world: "World") -> None:
     """A node's process stands still, as by `kill -STOP`, with questions coming in."""
     node = world.chance.choice(world.nodes)
@@ -108,4 +137,5 @@ async def clock_step(world: "World") -> None:
 
 FAULTS: tuple[Fault, ...] = (
     silence, silence, isolation, hiccup, hiccup, cut, crash, stop, redis_restart, postgres_restart, clock_step,
+    blackout, overtaken,
 )  # fmt: skip

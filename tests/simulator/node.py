@@ -1,16 +1,16 @@
 """A node of the cluster, made of the program's own classes; only its connections are the network's."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, select
 
 from latchwork.compose.cluster import Cluster, joined
 from latchwork.domains.analytics import Analytics
-from latchwork.domains.credits import Change, Refills, SharedLedger
+from latchwork.domains.credits import Change, Hold, Holds, Refills, SharedLedger
 from latchwork.domains.credits import store as credits_store
 from latchwork.domains.jobs import Job, Jobs, Portion, Runner, Wanted
 from latchwork.domains.keys.tables import keys
@@ -20,6 +20,7 @@ from latchwork.domains.verification.records import Claim, Verdict
 from latchwork.domains.verification.snapshots import Grant
 from latchwork.kernel.clock import Clock
 from latchwork.kernel.events import Event
+from latchwork.kernel.faults import Unavailable
 from latchwork.kernel.invalidations import Tag
 from latchwork.kernel.leases import LeasedClock
 from latchwork.kernel.principal import Principal
@@ -79,8 +80,13 @@ class _Telling:
 
     name = KIND
 
+    def __init__(self) -> None:
+        self.is_preparing = False
+
     async def prepare(self, job: Job) -> Callable[[Connection], Portion]:
+        self.is_preparing = True
         await asyncio.sleep(0.005)
+        self.is_preparing = False
         end = min(job.position + _PORTION, job.total)
 
         def unit(connection: Connection) -> Portion:
@@ -100,8 +106,11 @@ class Node:
         """What of each key may have been forgotten here: everything before that version."""
         self.verifier: SharedVerifier | None = None
         self.cluster: Cluster
+        self.host_clock = clock
+        self.telling = _Telling()
+        self.doubting: int | None = None
+        """The call of which it is not known whether it ran, while what it asked for is answered alone."""
         self._network = network
-        self._clock = clock
         self._counted = counted
 
     async def live(self, committed: dict[bytes, int]) -> None:
@@ -122,24 +131,49 @@ class Node:
                     self.runner.wake()
 
         now_s = asyncio.get_running_loop().time
-        cluster = await joined(_SETTINGS, self.db, self._clock, AsyncExitStack(), now_s)
+        cluster = await joined(_SETTINGS, self.db, self.host_clock, AsyncExitStack(), now_s)
         assert cluster is not None
         self.cluster = cluster
-        self.clock = LeasedClock(self._clock, cluster.lease)
+        self.clock = LeasedClock(self.host_clock, cluster.lease)
         self.ledger = SharedLedger(self.db)
         cache: SnapshotCache[KeySnapshot] = SnapshotCache(
             self._load, self.db.invalidations, lease=cluster.lease
         )
         tally = _Watched(cluster.tally, partial(self._counted, self))
         nothing = cast(Analytics, _Unrecorded())
+        self._watch_doubts()
+        self.holds = Holds(self.db, self.ledger, self.clock)
         refills = Refills(self.db, self.ledger, self.clock)
+        await _insist(self.holds.open)
+        await _insist(refills.open)
         self.jobs = Jobs(self.db, self.clock)
-        self.runner = Runner(self.db, self.clock, [_Telling()])
+        self.runner = Runner(self.db, self.clock, [self.telling])
         self.jobs.on_wake(self.runner.wake)
         self.db.invalidations.listen(hear)
         self.verifier = SharedVerifier(cache, tally, self.ledger, refills, nothing)
         self.leader = Leader(self.db, self._begin, self.runner.stop)
         await self.leader.open()
+
+    def _watch_doubts(self) -> None:
+        counters = self.cluster.counters
+        answer_in_doubt = counters._answer_in_doubt
+
+        def watched(asks: Any, call: Any) -> None:
+            self.doubting = call.number
+            answer_in_doubt(asks, call)
+            self.doubting = None
+
+        counters._answer_in_doubt = watched  # type: ignore[method-assign]
+
+    @property
+    def calls_as(self) -> str:
+        """Its name in calls of Redis's script."""
+        return self.cluster.counters._keeper._names.node
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it is alive and takes questions."""
+        return self.verifier is not None and self.host.is_alive
 
     @property
     def is_together(self) -> bool:
@@ -183,12 +217,35 @@ class Node:
                 ALL_WORKSPACES,
             )
 
+    async def reserve(self, subject: str, amount: int, ttl_ms: int) -> Hold:
+        """Set credits aside."""
+        return (await self.holds.reserve(_caller(WORKSPACE), subject, amount, ttl_ms)).hold
+
+    async def settle(self, hold_id: str, spent: int) -> None:
+        """Spend some of a hold, or none."""
+        if spent:
+            await self.holds.commit(_caller(WORKSPACE), hold_id, spent)
+        else:
+            await self.holds.release(_caller(WORKSPACE), hold_id)
+
     async def queue(self, workspace: str, total: int) -> str:
         """Queue a job; its id."""
-        who = Principal(workspace, "key_root", None, frozenset(), "192.0.2.1", "", "req")
+        who = _caller(workspace)
         wanted = Wanted(KIND, "nothing", {}, total)
         job_id = await self.db.write(
             lambda connection: self.jobs.queue(connection, who, wanted), ALL_WORKSPACES
         )
         self.jobs.wake()
         return job_id
+
+
+def _caller(workspace: str) -> Principal:
+    return Principal(workspace, "key_root", None, frozenset(), "192.0.2.1", "", "req")
+
+
+async def _insist(begin: Callable[[], Awaitable[None]]) -> None:
+    """Begin something; one that could not is begun again by whoever supervises the process."""
+    while True:
+        with suppress(Unavailable):
+            return await begin()
+        await asyncio.sleep(0.2)

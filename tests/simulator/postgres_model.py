@@ -60,6 +60,8 @@ class _Store:
 
 
 _store: list[_Store] = []
+Watch = Callable[[Script], Callable[[], None] | None]
+"""Sees what is about to be committed, and may ask to be called when it is."""
 
 
 class Postgres:
@@ -80,7 +82,7 @@ class Postgres:
         self.loop = loop
         self.network = network
         self.chance = chance
-        self.committed: list[Callable[[], None]] = []
+        self.watches: list[Watch] = []
         self.slow_commits = 0.0
         self.context = copy_context()
         self._writing = 0
@@ -131,14 +133,14 @@ class Postgres:
             return
         self._writing = txid
         raw = self.store.raw
+        seen = [look for watch in self.watches if (look := watch(script)) is not None]
         for statement, values in script:
             raw.execute(statement, values).fetchall()
         raw.commit()
         self.version += 1
         self._newest_change = max(self._newest_change, txid)
-        if any("keys" in statement for statement, _ in script):
-            for told in self.committed:
-                told()
+        for look in seen:
+            look()
 
     def changes_since(self, txid: int) -> list[Any]:
         """What was told by transactions from that one on."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulator.planted import PLANTED, planted
-from tests.simulator.truth import Violation
+from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
 SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "400"))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from latchwork.domains.ratelimits import Counter, LimitCheck, LimitState
 from latchwork.domains.ratelimits.standby import taken
 from latchwork.domains.verification.records import Outcome, Verdict
+from tests.simulator.admissions import Admissions
+from tests.simulator.furniture import LONG, MIDNIGHT_MS, REFILL, SLOW
 from tests.simulator.node import Node
+from tests.simulator.redis_model import Call
+from tests.simulator.violation import Violation
 
 REVOKED_WITHIN_S = 1.0
 """How long after a change was acknowledged a node may still decide by what was before."""
-
-
-class Violation(AssertionError):
-    """Something was not true that must be."""
 
 
 @dataclass(eq=False)
@@ -33,6 +33,7 @@ class Purse:
     least: int
     given: int = 0
     unknown: int = 0
+    refills: int = 0
 
 
 @dataclass(eq=False)
@@ -43,6 +44,19 @@ class Ask:
     node: Node
     digest: bytes
     heard: int
+    at_ms: int  # by the node's clock, at the earliest
+
+
+@dataclass(eq=False)
+class Standing:
+    """A hold of which a client was told; `tries` is how often somebody began to settle it."""
+
+    id: str
+    digest: bytes
+    amount: int
+    expires_ms: int
+    tries: int = 0
+    settled: int = 0
 
 
 @dataclass(eq=False)
@@ -62,6 +76,8 @@ class Truth:
         self.purses: dict[bytes, Purse] = {}
         self.told: Tally[Counter] = Tally()
         self.alone: Tally[tuple[Node, Counter]] = Tally()
+        self.doubted: dict[Call, Tally[Counter]] = {}
+        self.admissions = Admissions()
         self.jobs: dict[str, int] = {}
         self._episodes: dict[tuple[Node, Counter], Alone] = {}
         self._seen: dict[tuple[Node, Counter], int] = {}
@@ -74,10 +90,12 @@ class Truth:
             raise Violation(f"{ask.node.host.name} knows no key {ask.digest!r}")
         self._is_current(ask, int(verdict.snapshot.name), verdict.outcome)
         purse = self.purses.get(ask.digest)
-        if purse is not None and verdict.outcome is Outcome.VALID:
-            purse.given += 1
-            if purse.given > purse.most:
-                raise Violation(f"{purse.given} credits were given of {purse.most}")
+        if purse is None:
+            return
+        if verdict.outcome is Outcome.VALID:
+            self.spent(purse, 1)
+        elif verdict.outcome is Outcome.USAGE_EXCEEDED and ask.at_ms >= MIDNIGHT_MS and not purse.refills:
+            raise Violation(f"{ask.node.host.name} refused who was to be refilled first")
 
     def _is_current(self, ask: Ask, version: int, outcome: Outcome) -> None:
         known, where = self.keys[ask.digest], ask.node.host.name
@@ -96,6 +114,39 @@ class Truth:
         if ask.digest in self.purses:
             self.purses[ask.digest].unknown += 1
 
+    # Credits
+
+    def spent(self, purse: Purse, amount: int) -> None:
+        """A client was told that credits are theirs."""
+        purse.given += amount
+        if purse.given > purse.most:
+            raise Violation(f"{purse.given} credits were given of {purse.most}")
+
+    def refilled(self, digest: bytes, added: int, left: int, latest_ms: int) -> None:
+        """A refill was committed, no later than `latest_ms` by anybody's clock: by how much, and to what."""
+        purse = self.purses[digest]
+        purse.refills += 1
+        purse.most += added
+        purse.least += added
+        if purse.refills > 1:
+            raise Violation(f"{digest!r} was refilled {purse.refills} times")
+        if latest_ms < MIDNIGHT_MS:
+            raise Violation(f"{digest!r} was refilled {MIDNIGHT_MS - latest_ms} ms too soon")
+        if left < REFILL or added < 0:
+            raise Violation(f"{digest!r} was refilled by {added} to {left}")
+
+    def settled(self, hold: Standing, spent: int) -> None:
+        """A client was told that a hold was settled."""
+        hold.settled += 1
+        if hold.settled > 1:
+            raise Violation("a hold was settled twice")
+        self.spent(self.purses[hold.digest], spent)
+
+    def missed(self, hold: Standing, latest_ms: int) -> None:
+        """A client was told that there is no such hold, no later than `latest_ms` by anybody's clock."""
+        if hold.tries == 1 and latest_ms < hold.expires_ms:
+            raise Violation(f"a hold was gone {hold.expires_ms - latest_ms} ms before its time")
+
     # Limits
 
     def counted(self, node: Node, checks: Sequence[LimitCheck], states: list[LimitState]) -> None:
@@ -104,11 +155,14 @@ class Truth:
         for check, state in zip(checks, states, strict=True):
             place = (node, check.counter)
             if not is_alone:
-                self._seen[place] = check.limit - state.remaining
+                self._seen[place] = check.capacity - state.remaining
         for check in taken(checks, states):
             self.told[check.counter] += check.cost
             if is_alone:
                 self._gave_alone(node, check)
+                if node.doubting is not None:
+                    call = (node.calls_as, node.doubting)
+                    self.doubted.setdefault(call, Tally())[check.counter] += check.cost
 
     def _gave_alone(self, node: Node, check: LimitCheck) -> None:
         place = (node, check.counter)
@@ -119,6 +173,6 @@ class Truth:
             alone = self._episodes[place] = Alone(since_ms)
         alone.given += check.cost
         alone.nodes = min(alone.nodes, node.cluster.bus.known_nodes())
-        share = -(-(check.limit - self._seen.get(place, 0)) // alone.nodes)
-        if check.algorithm == "sliding_window" and alone.given > share:
+        share = -(-(check.capacity - self._seen.get(place, 0)) // alone.nodes)
+        if check.counter in (LONG, SLOW) and alone.given > share:
             raise Violation(f"{node.host.name} gave out {alone.given} alone, more than its share of {share}")

@@ -9,29 +9,24 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
-
-from latchwork.domains.credits.tables import balances
-from latchwork.domains.jobs.tables import jobs
-from latchwork.domains.ratelimits import SLIDING_WINDOW, Counter, LimitCheck, LimitState, counter_key
-from latchwork.kernel.faults import Unavailable
-from latchwork.kernel.sql.outbox import outbox
+from latchwork.domains.ratelimits import LimitCheck, LimitState
+from tests.simulator.clients import ask_something
+from tests.simulator.connection import Script
+from tests.simulator.endings import settle
 from tests.simulator.faults import FAULTS
-from tests.simulator.furniture import FREE, HOUR_MS, KEYS, LIMITED, METERED, WORKSPACES, furnish
+from tests.simulator.furniture import KEYS, MIDNIGHT_MS, WITH_CREDITS, furnish, make_different
 from tests.simulator.loop import Host, VirtualLoop
 from tests.simulator.network import Network
-from tests.simulator.node import WORKSPACE, Node
+from tests.simulator.node import Node
 from tests.simulator.postgres_model import SERVICE, Postgres
 from tests.simulator.redis_model import Redis
-from tests.simulator.truth import Ask, Known, Purse, Truth, Violation
+from tests.simulator.truth import Ask, Known, Purse, Truth
+from tests.simulator.violation import Violation
 
-_START_MS = 1_799_971_200_000 + 60_000
-"""A minute into an hour, so that all of it falls into one window of the hourly limit."""
+_START_MS = MIDNIGHT_MS - 2_000
 _BUSY_S = 3.0
 _LOOKS_S = 0.1
 _BACK_WITHIN_S = 3.0
-_ANSWERED_WITHIN_S = 5.0
-_DONE_WITHIN_S = 400.0
 
 
 class NodeClock:
@@ -55,12 +50,12 @@ class World:
         self.loop = VirtualLoop()
         self.trace: list[str] = []
         self.network = Network(self.loop, self.chance)
-        self.redis = Redis(self.now_ms, self.chance)
+        self.truth = Truth()
+        self.redis = Redis(self.now_ms, self._took, self.truth.admissions.forget)
         self.network.accept["redis"] = self.redis.accept
         self.postgres = Postgres(self.loop, self.network, self.chance, self.now_ms, furnish)
         self.postgres.slow_commits = self.chance.choice((0.0, 0.02, 0.1))
-        self.postgres.committed.append(self._committed)
-        self.truth = Truth()
+        self.postgres.watches += (self._watch_keys, self._watch_refills)
         self.versions: dict[bytes, int] = {}
         self.limit = self.chance.randint(10, 80)
         self.nodes: list[Node] = []
@@ -71,6 +66,10 @@ class World:
 
     def now_ms(self) -> int:
         return _START_MS + int((self.loop.time() - 1_000.0) * 1_000)
+
+    def latest_ms(self) -> int:
+        """The time by the clock that is most ahead."""
+        return self.now_ms() + max(0, *(clock.ahead_ms for clock in self.clocks))
 
     def note(self, *what: object) -> None:
         """A line of the trace."""
@@ -97,7 +96,7 @@ class World:
         for number in range(self.chance.randint(2, 4)):
             self.clocks.append(NodeClock(self.now_ms, self.chance))
             self.nodes.append(self.begin(number))
-        await self._until(self._are_together, 1.0)
+        await self.until(self.are_together, 1.0)
         ends_s = self.loop.time() + _BUSY_S
         faults = [
             self.loop.spawn(None, self._befall(self.chance.random() * (_BUSY_S - 1)))
@@ -106,10 +105,10 @@ class World:
         while self.loop.time() < ends_s:
             await self.pass_(self.chance.random() * 0.08)
             for _ in range(self.chance.choice((1, 1, 2, 12))):
-                self._ask_something()
-        await self._until(lambda: all(fault.done() for fault in faults), _BUSY_S + 1)
+                ask_something(self)
+        await self.until(lambda: all(fault.done() for fault in faults), _BUSY_S + 1)
         await self._heal()
-        await self._settle()
+        await settle(self)
 
     async def pass_(self, seconds: float) -> None:
         """Let time pass, unless something has gone wrong."""
@@ -117,7 +116,7 @@ class World:
         if self._failure is not None:
             raise self._failure
 
-    async def _until(self, is_so: Callable[[], bool], longest_s: float) -> bool:
+    async def until(self, is_so: Callable[[], bool], longest_s: float) -> bool:
         """Let time pass until something is so; whether it came to be in that time."""
         ends_s = self.loop.time() + longest_s
         while not is_so():
@@ -129,7 +128,7 @@ class World:
     def begin(self, number: int) -> Node:
         """Start a process on that host."""
         node = Node(Host(f"node{number}"), self.network, self.clocks[number], self._counted)
-        self._spawn(node, node.live, self.versions)
+        self.spawn(node, node.live, self.versions)
         return node
 
     def crash(self, number: int) -> None:
@@ -155,144 +154,12 @@ class World:
                 self.network.way(node.host, service).flow()
         self.postgres.slow_commits = 0.0
         self.network.down.clear()
-        if not await self._until(self._are_together, _BACK_WITHIN_S):
+        if not await self.until(self.are_together, _BACK_WITHIN_S):
             away = [node.host.name for node in self.nodes if not node.is_together]
             raise Violation(f"{away} do not come back to the others")
 
-    def _are_together(self) -> bool:
+    def are_together(self) -> bool:
         return all(node.is_together for node in self.nodes)
-
-    # What clients do
-
-    def _ask_something(self) -> None:
-        chance = self.chance
-        node = chance.choice(self.nodes)
-        if node.verifier is None or not node.host.is_alive:
-            return
-        kind = chance.random()
-        if kind < 0.85:
-            self.verify(node, chance.choice((FREE, METERED, LIMITED, LIMITED)))
-        elif kind < 0.92:
-            self._spawn(node, self._switch, node, FREE)
-        elif kind < 0.96:
-            self._spawn(node, self._grant, node, METERED, chance.randint(1, 20))
-        else:
-            self._spawn(node, self._queue, node, chance.choice(WORKSPACES), chance.randint(1, 12))
-
-    def verify(self, node: Node, digest: bytes) -> None:
-        """Have a client verify a key."""
-        ask = Ask(self.loop.time(), node, digest, node.heard.get(digest, 1))
-        self.asks[ask] = None
-        self._spawn(node, self._verify, ask)
-
-    async def _verify(self, ask: Ask) -> None:
-        try:
-            verdict = await ask.node.verify(ask.digest)
-        except Unavailable:
-            self.note(ask.node.host.name, "cannot verify", ask.digest[:4].decode())
-            self.truth.unanswered(ask)
-        else:
-            self.note(ask.node.host.name, ask.digest[:4].decode(), verdict.outcome)
-            self.truth.answered(ask, verdict)
-        del self.asks[ask]
-
-    async def _switch(self, node: Node, digest: bytes) -> None:
-        try:
-            version = await node.switch(digest, self.chance.random() < 0.5)
-        except Unavailable:
-            return
-        self.note(node.host.name, "made version", version)
-        self.truth.keys[digest].acknowledged.append((self.loop.time(), version, node))
-
-    async def _grant(self, node: Node, digest: bytes, amount: int) -> None:
-        purse = self.truth.purses[digest]
-        purse.most += amount
-        try:
-            await node.grant(digest.decode(), amount)
-        except Unavailable:
-            return
-        purse.least += amount
-        self.note(node.host.name, "granted", amount)
-
-    async def _queue(self, node: Node, workspace: str, total: int) -> None:
-        try:
-            job_id = await node.queue(workspace, total)
-        except Unavailable:
-            return
-        self.note(node.host.name, "queued", total)
-        self.truth.jobs[job_id] = total
-
-    def _counted(self, node: Node, checks: Sequence[LimitCheck], states: list[LimitState]) -> None:
-        self._careful(lambda: self.truth.counted(node, checks, states))
-
-    def _committed(self) -> None:
-        for digest, version, enabled in self.postgres.store.raw.execute(
-            "SELECT digest, name, enabled FROM keys"
-        ):
-            self.versions[digest] = int(version)
-            self.truth.keys[digest].enabled[int(version)] = bool(enabled)
-
-    # What must be true at the end
-
-    async def _settle(self) -> None:
-        """All that was cut is whole again: what was accepted is done, and everything adds up."""
-        for node in self.nodes:
-            for digest in KEYS:
-                self.verify(node, digest)
-        if not await self._until(lambda: not self.asks, _ANSWERED_WITHIN_S):
-            raise Violation(f"{len(self.asks)} verifications were never answered")
-        if not self._are_together():
-            raise Violation("nodes leave each other though nothing is wrong")
-        if not await self._until(self._are_done, _DONE_WITHIN_S):
-            raise Violation("jobs are not done though nothing is wrong")
-        self._jobs_were_done_once()
-        self._credits_add_up()
-        self._limits_add_up()
-
-    def _are_done(self) -> bool:
-        unfinished = "SELECT 1 FROM jobs WHERE state != 'done' LIMIT 1"
-        return self.postgres.store.raw.execute(unfinished).fetchone() is None
-
-    def _jobs_were_done_once(self) -> None:
-        def unit(connection: Connection) -> dict[str, list[int]]:
-            told: dict[str, list[int]] = {
-                job_id: [] for job_id in connection.execute(select(jobs.c.id)).scalars()
-            }
-            for data in connection.execute(select(outbox.c.data).order_by(outbox.c.seq)).scalars():
-                told[data["job"]].append(data["item"])
-            return told
-
-        told = self.postgres.query(unit)
-        for items in told.values():
-            if len(set(items)) != len(items):
-                raise Violation(f"items of a job were done more than once: {items}")
-        for job_id, total in self.truth.jobs.items():
-            if sorted(told.get(job_id, ())) != list(range(total)):
-                raise Violation(f"of a job of {total} only these were done: {told.get(job_id)}")
-
-    def _credits_add_up(self) -> None:
-        for digest, purse in self.truth.purses.items():
-            question = select(balances.c.remaining).where(balances.c.subject_id == digest.decode())
-            left = self.postgres.query(partial(_one, question))
-            least = purse.least - purse.given - purse.unknown
-            if not max(0, least) <= left <= purse.most - purse.given:
-                raise Violation(f"{left} credits are left of {purse}")
-
-    def _limits_add_up(self) -> None:
-        key = counter_key(WORKSPACE, LIMITED.decode(), "hourly")
-        counter: Counter = (key, SLIDING_WINDOW, HOUR_MS)
-        count, told = self.redis.count_of(counter), self.truth.told[counter]
-        unheard = self.redis.unheard.get(counter, 0)
-        alone = sum(n for (_, each), n in self.truth.alone.items() if each == counter)
-        gone = sum(
-            n for (node, each), n in self.truth.alone.items() if each == counter and not node.host.is_alive
-        )
-        if count > told + unheard:
-            raise Violation(f"{count} are counted of {told} that were admitted, {unheard} unheard")
-        if not self.redis.losses and count < told - unheard - gone:
-            raise Violation(f"only {count} are counted of {told} that were admitted, {unheard} unheard")
-        if not self.redis.losses and told > self.limit + alone:
-            raise Violation(f"{told} were admitted of {self.limit}, {alone} of them by nodes alone")
 
     # Around it
 
@@ -301,14 +168,12 @@ class World:
         for digest in KEYS:
             self.truth.keys[digest] = Known()
             self.versions[digest] = 1
-        credits = self.chance.randint(5, 80)
-        self.truth.purses[METERED] = Purse(credits, credits)
-        raw = self.postgres.store.raw
-        raw.execute('UPDATE limit_rules SET "limit" = ? WHERE id = ?', (self.limit, "hourly"))
-        raw.execute("UPDATE credit_balances SET remaining = ?", (credits,))
-        raw.commit()
+        credits = {digest: self.chance.randint(0, 80) for digest in WITH_CREDITS}
+        for digest, some in credits.items():
+            self.truth.purses[digest] = Purse(some, some)
+        self.postgres.query(partial(make_different, limit=self.limit, credits=credits))
 
-    def _spawn(self, node: Node, work: Callable[..., Awaitable[None]], *given: Any) -> None:
+    def spawn(self, node: Node, work: Callable[..., Awaitable[None]], *given: Any) -> None:
         async def careful() -> None:
             try:
                 await work(*given)
@@ -316,6 +181,43 @@ class World:
                 self._failure = self._failure or error
 
         self.loop.spawn(node.host, careful())
+
+    # What is looked at when it happens
+
+    def _counted(self, node: Node, checks: Sequence[LimitCheck], states: list[LimitState]) -> None:
+        self._careful(lambda: self.truth.counted(node, checks, states))
+
+    def _took(self, check: LimitCheck, now_ms: int) -> None:
+        self._careful(lambda: self.truth.admissions.took(check, now_ms))
+
+    def _watch_keys(self, script: Script) -> Callable[[], None] | None:
+        return self._keys_changed if any("UPDATE keys" in said for said, _ in script) else None
+
+    def _keys_changed(self) -> None:
+        for digest, version, enabled in self.postgres.store.raw.execute(
+            "SELECT digest, name, enabled FROM keys"
+        ):
+            self.versions[digest] = int(version)
+            self.truth.keys[digest].enabled[int(version)] = bool(enabled)
+
+    def _watch_refills(self, script: Script) -> Callable[[], None] | None:
+        if any("refill_due_at_ms=" in said for said, _ in script):
+            return partial(self._refilled, self._balances())
+        return None
+
+    def _refilled(self, before: dict[str, tuple[int, int]]) -> None:
+        for subject, (left, due_ms) in self._balances().items():
+            had, was_due_ms = before[subject]
+            if due_ms != was_due_ms:
+                self.note(subject[:4], "refilled", left - had, "to", left)
+                look = partial(self.truth.refilled, subject.encode(), left - had, left, self.latest_ms())
+                self._careful(look)
+
+    def _balances(self) -> dict[str, tuple[int, int]]:
+        rows = self.postgres.store.raw.execute(
+            "SELECT subject_id, remaining, refill_due_at_ms FROM credit_balances"
+        )
+        return {subject: (left, due_ms) for subject, left, due_ms in rows}
 
     def _careful(self, look: Callable[[], None]) -> None:
         try:
@@ -325,7 +227,3 @@ class World:
 
     def _wrong(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._failure = self._failure or context.get("exception") or Violation(context["message"])
-
-
-def _one(question: Select[Any], connection: Connection) -> Any:
-    return connection.execute(question).scalar_one()
