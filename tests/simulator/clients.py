@@ -25,7 +25,7 @@ def ask_something(world: "World") -> None:
     if kind < 0.84:
         verify(world, node, chance.choice(_USUAL))
     elif kind < 0.90:
-        world.spawn(node, _switch, world, node)
+        world.spawn(node, switch, world, node)
     elif kind < 0.93:
         world.spawn(node, _grant, world, node, chance.randint(1, 20))
     elif kind < 0.97:
@@ -53,7 +53,8 @@ async def _verify(world: "World", ask: Ask) -> None:
     del world.asks[ask]
 
 
-async def _switch(world: "World", node: Node) -> None:
+async def switch(world: "World", node: Node) -> None:
+    """Enable or disable the free key."""
     try:
         version = await node.switch(FREE, world.chance.random() < 0.5)
     except Unavailable:

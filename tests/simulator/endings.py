@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from latchwork.domains.credits.tables import balances
+from latchwork.domains.credits.tables import balances, holds
 from latchwork.domains.jobs.tables import jobs
 from latchwork.domains.ratelimits import Counter
 from latchwork.kernel.sql.outbox import outbox
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 _ANSWERED_WITHIN_S = 5.0
+_REFILLED_WITHIN_S = 5.0
 _RETURNED_WITHIN_S = 70.0
 """A hold of which only the database knows is found by the sweep that is made once a minute at least."""
 _DONE_WITHIN_S = 400.0
@@ -30,12 +31,12 @@ async def settle(world: "World") -> None:
         raise Violation(f"{len(world.asks)} verifications were never answered")
     if not world.are_together():
         raise Violation("nodes leave each other though nothing is wrong")
-    if not await world.until(lambda: _are_refilled(world), _RETURNED_WITHIN_S):
+    if not await world.until(lambda: _are_refilled(world), _REFILLED_WITHIN_S):
         raise Violation("a refill was lost")
-    if not await world.until(lambda: not _are_any(world, "credit_holds"), _RETURNED_WITHIN_S):
-        raise Violation("holds are never given back")
     if not await world.until(lambda: not _are_any(world, "jobs WHERE state != 'done'"), _DONE_WITHIN_S):
         raise Violation("jobs are not done though nothing is wrong")
+    if not await world.until(lambda: not _are_any(world, "credit_holds"), _RETURNED_WITHIN_S):
+        raise Violation("holds are never given back")
     _jobs_were_done_once(world)
     _credits_add_up(world)
     for counter in (LONG, SLOW):
@@ -70,13 +71,14 @@ def _jobs_were_done_once(world: "World") -> None:
 
 
 def _credits_add_up(world: "World") -> None:
-    question = select(balances.c.subject_id, balances.c.remaining)
+    held = select(func.coalesce(func.sum(holds.c.amount), 0)).where(holds.c.payer_id == balances.c.subject_id)
+    question = select(balances.c.subject_id, balances.c.remaining + held.scalar_subquery())
     rows = world.postgres.query(lambda connection: connection.execute(question).all())
     for subject_id, left in rows:
         purse = world.truth.purses[subject_id.encode()]
         least = purse.least - purse.given - purse.unknown
         if not max(0, least) <= left <= purse.most - purse.given:
-            raise Violation(f"{left} credits are left of {purse}")
+            raise Violation(f"{left} credits are left or held of {purse}")
 
 
 def _limits_add_up(world: "World", counter: Counter) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tests.simulator.clients import queue
-from tests.simulator.furniture import WORKSPACES
+from tests.simulator.clients import queue, switch, verify
+from tests.simulator.furniture import FREE, MIDNIGHT_MS, WORKSPACES
 from tests.simulator.network import Way
 from tests.simulator.postgres_model import SERVICE
 
@@ -74,12 +74,15 @@ async def crash(world: "World") -> None:
 
 
 async def blackout(world: "World") -> None:
-    """All nodes end at once, and come back one after the other."""
+    """All nodes end at once, often over midnight, and come back one after the other."""
+    if world.chance.random() < 0.7:
+        await asyncio.sleep(max(0, MIDNIGHT_MS - 700 - world.now_ms()) / 1000)
     ended = [number for number, node in enumerate(world.nodes) if node.host.is_running]
     for number in ended:
         world.crash(number)
+    await _a_while(world, 2.0)
     for number in ended:
-        await _a_while(world, 0.8)
+        await _a_while(world, 0.2)
         world.nodes[number] = world.begin(number)
 
 
@@ -106,7 +109,12 @@ async def stop(world: "World") -> None:
     if not node.host.is_alive or node.host.is_stopped:
         return
     node.host.is_stopped = True
+    others = [other for other in world.nodes if other.is_serving and other is not node]
+    for other in others[:1]:
+        world.spawn(other, switch, world, other)
     await _a_while(world, 3.0)
+    if node.is_serving:
+        verify(world, node, FREE)
     world.loop.wake(node.host)
 
 

@@ -49,12 +49,13 @@ class _Store:
         self.raw = raw
         self.units = UnitConnection(raw)
         self.connection = cast(Connection, self.units)
-        self._begun = raw.serialize()
+        self._begun = sqlite3.connect(":memory:")
+        raw.backup(self._begun)
 
     def reset(self, txid: Callable[[], int], now_ms: Callable[[], int]) -> None:
         """Begin again."""
         self.raw.rollback()
-        self.raw.deserialize(self._begun)
+        self._begun.backup(self.raw)
         self.raw.create_function("current_txid", 0, txid)
         self.raw.create_function("now_ms", 0, now_ms)
 

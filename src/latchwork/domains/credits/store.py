@@ -33,9 +33,43 @@ from latchwork.domains.credits.records import Balance, Change, Hold, Refill, Ref
 from latchwork.domains.credits.tables import balances, holds, journal
 from latchwork.kernel.sql.database import Database, Done
 from latchwork.kernel.sql.lane import MARK
-from latchwork.kernel.sql.statements import among
+from latchwork.kernel.sql.statements import OF, among, updating
 
 _BALANCES = select(balances).where(among(balances.c.subject_id))
+_MINE = (
+    balances.c.subject_id == bindparam("subject_id"),
+    balances.c.workspace_id == bindparam("workspace_id"),
+)
+_MY_BALANCE = select(balances).where(*_MINE)
+_REMAINING = select(balances.c.remaining).where(*_MINE)
+_SET_REMAINING = updating(balances.c.subject_id, ("remaining",))
+_METERED = (
+    select(balances.c.subject_id)
+    .where(among(balances.c.subject_id))
+    .where(balances.c.workspace_id == bindparam("workspace_id"))
+    .order_by(balances.c.subject_id)
+)
+_IS_DUE = balances.c.refill_due_at_ms <= bindparam("now_ms")
+_DUE = (
+    select(balances.c.subject_id)
+    .where(_IS_DUE)
+    .order_by(balances.c.refill_due_at_ms)
+    .limit(bindparam("many"))
+)
+_DUES = select(balances.c.subject_id, balances.c.refill_due_at_ms).where(among(balances.c.subject_id))
+_TO_REFILL = _BALANCES.where(_IS_DUE)
+_SET_ASIDE = insert(holds)
+_HOLD = select(holds).where(holds.c.id == bindparam("id"), holds.c.workspace_id == bindparam("workspace_id"))
+_END_HOLD = delete(holds).where(
+    holds.c.id == bindparam("id"), holds.c.workspace_id == bindparam("workspace_id")
+)
+_EXPIRED = (
+    select(holds)
+    .where(holds.c.expires_at_ms <= bindparam("now_ms"))
+    .order_by(holds.c.expires_at_ms)
+    .limit(bindparam("many"))
+)
+_NEXT_EXPIRY = select(func.min(holds.c.expires_at_ms))
 _decode = msgspec.msgpack.Decoder(dict[str, int]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _REPLAYED = 5_000  # subjects per statement: nobody waits beside a replay
@@ -120,12 +154,12 @@ def rewrite(
     A refill that stays the same stays due when it was. The caller tells the ledger with `Ledger.put` once the
     unit is committed. Raises `BadRequest`.
     """
-    mine = (balances.c.subject_id == subject_id, balances.c.workspace_id == workspace_id)
-    row = connection.execute(select(balances).where(*mine)).first()
+    ids = {"subject_id": subject_id, "workspace_id": workspace_id}
+    row = connection.execute(_MY_BALANCE, ids).first()
     before = None if row is None else Balance(row.remaining - unfolded, _refill(row), row.refilled_at_ms)
     after = rules.changed(before, change)
     if after is None:
-        connection.execute(delete(balances).where(*mine))
+        connection.execute(delete(balances).where(*_MINE), ids)
         return None
     if before is not None:
         after = replace(after, refilled_ms=before.refilled_ms)
@@ -133,10 +167,9 @@ def rewrite(
     if before is None or before.refill != after.refill:
         values["refill_due_at_ms"] = _due(after, now_ms)
     if row is None:
-        ids = {"subject_id": subject_id, "workspace_id": workspace_id}
         connection.execute(insert(balances), ids | values)
     else:
-        connection.execute(update(balances).where(*mine).values(values))
+        connection.execute(updating(balances.c.subject_id, values), {OF: subject_id} | values)
     return after
 
 
@@ -175,14 +208,12 @@ def _refill(row: Row[Any]) -> Refill | None:
 
 def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
     """Subjects of every workspace whose refill is due, the longest waiting first."""
-    question = select(balances.c.subject_id).where(balances.c.refill_due_at_ms <= now_ms)
-    return list(connection.execute(question.order_by(balances.c.refill_due_at_ms).limit(limit)).scalars())
+    return list(connection.scalars(_DUE, {"now_ms": now_ms, "many": limit}))
 
 
 def dues(connection: Connection, subject_ids: Iterable[str]) -> dict[str, int]:
     """When those of the subjects that have a refill are due next."""
-    among = balances.c.subject_id.in_(list(subject_ids))
-    rows = connection.execute(select(balances.c.subject_id, balances.c.refill_due_at_ms).where(among))
+    rows = connection.execute(_DUES, {"among": list(subject_ids)})
     return {row.subject_id: row.refill_due_at_ms for row in rows if row.refill_due_at_ms is not None}
 
 
@@ -197,9 +228,8 @@ def refill(connection: Connection, unfolded: Mapping[str, int], now_ms: int) -> 
 
     Within `Ledger.rewriting` of all of them, which gave `unfolded`.
     """
-    is_due = (balances.c.subject_id.in_(list(unfolded)), balances.c.refill_due_at_ms <= now_ms)
     done = []
-    for row in connection.execute(select(balances).where(*is_due)).all():
+    for row in connection.execute(_TO_REFILL, {"among": list(unfolded), "now_ms": now_ms}).all():
         wanted = _refill(row)
         assert wanted is not None  # it has a time because it has an amount
         available = row.remaining - unfolded[row.subject_id]
@@ -211,7 +241,7 @@ def refill(connection: Connection, unfolded: Mapping[str, int], now_ms: int) -> 
         }
         if added:
             values["refilled_at_ms"] = now_ms
-        connection.execute(update(balances).where(balances.c.subject_id == row.subject_id).values(values))
+        connection.execute(updating(balances.c.subject_id, values), {OF: row.subject_id} | values)
     return done
 
 
@@ -285,21 +315,19 @@ def hold(connection: Connection, held: Hold, unfolded: Mapping[str, int]) -> dic
         "amount": held.amount,
         "expires_at_ms": held.expires_ms,
     }
-    connection.execute(insert(holds), row)
+    connection.execute(_SET_ASIDE, row)
     return rests
 
 
 def metered(connection: Connection, workspace_id: str, subject_ids: Iterable[str]) -> tuple[str, ...]:
     """Those of the subjects that have a balance, in the order of their ids."""
-    mine = (balances.c.subject_id.in_(list(subject_ids)), balances.c.workspace_id == workspace_id)
-    question = select(balances.c.subject_id).where(*mine).order_by(balances.c.subject_id)
-    return tuple(connection.execute(question).scalars())
+    asked = {"among": list(subject_ids), "workspace_id": workspace_id}
+    return tuple(connection.scalars(_METERED, asked))
 
 
 def find_hold(connection: Connection, workspace_id: str, hold_id: str) -> Hold | None:
     """The hold, if it stands in this workspace."""
-    query = select(holds).where(holds.c.id == hold_id, holds.c.workspace_id == workspace_id)
-    row = connection.execute(query).first()
+    row = connection.execute(_HOLD, {"id": hold_id, "workspace_id": workspace_id}).first()
     return None if row is None else _hold(row)
 
 
@@ -310,8 +338,8 @@ def settle(
 
     `None` if it does not stand any more. No balance rises beyond the highest there may be.
     """
-    mine = (holds.c.id == held.id, holds.c.workspace_id == held.workspace_id)
-    if not connection.execute(delete(holds).where(*mine)).rowcount:
+    mine = {"id": held.id, "workspace_id": held.workspace_id}
+    if not connection.execute(_END_HOLD, mine).rowcount:
         return None
     rests: dict[str, int] = {}
     for payer in metered(connection, held.workspace_id, held.payers):
@@ -323,25 +351,23 @@ def settle(
 
 def expired(connection: Connection, now_ms: int, limit: int) -> list[Hold]:
     """Holds of every workspace whose time is up, the oldest first."""
-    query = select(holds).where(holds.c.expires_at_ms <= now_ms).order_by(holds.c.expires_at_ms).limit(limit)
-    return [_hold(row) for row in connection.execute(query)]
+    return [_hold(row) for row in connection.execute(_EXPIRED, {"now_ms": now_ms, "many": limit})]
 
 
 def next_expiry(connection: Connection) -> int | None:
     """When the first hold of all will expire."""
-    expiry: int | None = connection.execute(select(func.min(holds.c.expires_at_ms))).scalar()
+    expiry: int | None = connection.execute(_NEXT_EXPIRY).scalar()
     return expiry
 
 
 def _available(connection: Connection, workspace_id: str, subject_id: str, unfolded: int) -> int:
-    mine = (balances.c.subject_id == subject_id, balances.c.workspace_id == workspace_id)
-    remaining: int = connection.execute(select(balances.c.remaining).where(*mine)).scalar_one()
+    mine = {"subject_id": subject_id, "workspace_id": workspace_id}
+    remaining: int = connection.execute(_REMAINING, mine).scalar_one()
     return remaining - unfolded
 
 
 def _set_available(connection: Connection, subject_id: str, available: int, unfolded: int) -> None:
-    row = update(balances).where(balances.c.subject_id == subject_id)
-    connection.execute(row.values(remaining=available + unfolded))
+    connection.execute(_SET_REMAINING, {OF: subject_id, "remaining": available + unfolded})
 
 
 def _hold(row: Row[Any]) -> Hold:
