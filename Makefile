@@ -25,9 +25,9 @@ test: setup ## Run every test, with coverage; one part with ARGS="tests/domains 
 	@bash scripts/services.sh postgresql redis-server nginx caddy haproxy
 	@bash scripts/test.sh $(ARGS)
 
-SEEDS ?= 2000
+SEEDS ?= 10000
 ROUNDS ?= 3
-chaos: setup ## Play a cluster's faults at length: SEEDS=2000 in the simulator, ROUNDS=3 with real servers
+chaos: setup ## Play a cluster's faults at length: SEEDS=10000 in the simulator, ROUNDS=3 with real servers
 	@bash scripts/services.sh postgresql redis-server
 	@SIMULATOR_SEEDS=$(SEEDS) $(BIN)/pytest -n 2 --dist load tests/simulator
 	@for round in $$(seq $(ROUNDS)); do CHAOS_ROUNDS=5 CHAOS_SPENDS=400000 $(BIN)/pytest -s tests/faults || exit 1; done
