@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ANSWERED_WITHIN_S = 5.0
 _REFILLED_WITHIN_S = 5.0
+_ENDED_WITHIN_S = 30.0
 _RETURNED_WITHIN_S = 70.0
 """A hold of which only the database knows is found by the sweep that is made once a minute at least."""
 _DONE_WITHIN_S = 400.0
@@ -29,6 +30,8 @@ async def settle(world: "World") -> None:
             verify(world, node, digest)
     if not await world.until(lambda: not world.asks, _ANSWERED_WITHIN_S):
         raise Violation(f"{len(world.asks)} verifications were never answered")
+    if not await world.until(world.is_quiet, _ENDED_WITHIN_S):
+        raise Violation("what was asked of nodes is never ended")
     if not world.are_together():
         raise Violation("nodes leave each other though nothing is wrong")
     if not await world.until(lambda: _are_refilled(world), _REFILLED_WITHIN_S):

@@ -4,10 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from latchwork.kernel.invalidations import Invalidations
 from latchwork.kernel.sql import PostgresDatabase
 from latchwork.kernel.sql.lane import Link
 from tests.simulator.network import Network, Wire
@@ -59,11 +61,20 @@ class _Connection:
         return await self._driver.fetch(self._kind, lambda connection: unit(connection, *given))
 
 
+@cache
+def _pristine() -> PostgresDatabase:
+    """What every node's database is at first: to make its engines takes longer than all else at a node's start."""
+    return PostgresDatabase("postgresql://model/latchwork")
+
+
 class VirtualPostgres(PostgresDatabase):
     """The real database of a node, but for its connections."""
 
     def __init__(self, network: Network) -> None:
-        super().__init__("postgresql://model/latchwork")
+        self.__dict__.update(_pristine().__dict__)
+        self.invalidations = Invalidations()
+        self._lane = asyncio.Lock()
+        self._appends = set()
         self._network = network
 
     async def open(self) -> None:

@@ -61,6 +61,7 @@ class World:
         self.nodes: list[Node] = []
         self.clocks: list[NodeClock] = []
         self.asks: dict[Ask, None] = {}
+        self.working: dict[object, Node] = {}
         self._failure: BaseException | None = None
         self.loop.set_exception_handler(self._wrong)
 
@@ -174,13 +175,22 @@ class World:
         self.postgres.query(partial(make_different, limit=self.limit, credits=credits))
 
     def spawn(self, node: Node, work: Callable[..., Awaitable[None]], *given: Any) -> None:
+        mark = object()
+        self.working[mark] = node
+
         async def careful() -> None:
             try:
                 await work(*given)
             except Exception as error:
                 self._failure = self._failure or error
+            finally:
+                del self.working[mark]
 
         self.loop.spawn(node.host, careful())
+
+    def is_quiet(self) -> bool:
+        """Whether nobody waits for anything that was asked of a node that lives."""
+        return not any(node.host.is_alive for node in self.working.values())
 
     # What is looked at when it happens
 
