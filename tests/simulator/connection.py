@@ -1,7 +1,7 @@
 """A connection to SQLite that units of work take for SQLAlchemy's: it runs their statements, at a third of the cost."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -10,6 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Script = list[tuple[str, Any]]
 """Statements that change something, each with its values."""
+_KEPT_AS = "_prepared_by_the_simulator"
 _OWN_WORDS = {
     "pg_current_xact_id()::text::bigint": "current_txid()",
     "(extract(epoch FROM clock_timestamp()) * 1000)::bigint": "now_ms()",
@@ -24,41 +25,65 @@ class Result(IteratorResult[Any]):
 
 
 class _Prepared:
-    """What is always the same about a statement."""
+    """A statement as it is said with parameters of those names: what need not be found out again."""
 
-    def __init__(self, compiled: SQLCompiler, dialect: Any) -> None:
+    def __init__(
+        self, statement: Any, names: list[str], dialect: Any, compiled_cache: dict[Any, Any]
+    ) -> None:
+        compiled, self._extracted, self._collected, _ = statement._compile_w_cache(
+            dialect, compiled_cache=compiled_cache, column_keys=names
+        )
         assert not compiled.insert_prefetch and not compiled.update_prefetch, "the model knows no defaults"
-        self.compiled = compiled
-        self.text = _translated(compiled.string)
-        self.names: Sequence[str] = compiled.positiontup or ()
-        self.converts: Mapping[str, Any] = compiled._bind_processors
-        self.is_expanded = bool(compiled.literal_execute_params or compiled.post_compile_params)
-        self.changes = not self.text.startswith("SELECT")
+        self.names = names
+        self._compiled: SQLCompiler = compiled
+        self._text = _translated(compiled.string)
+        self._is_expanded = bool(compiled.literal_execute_params or compiled.post_compile_params)
+        self.changes = not self._text.startswith("SELECT")
         columns = compiled._result_columns
         self.metadata = SimpleResultMetaData([column.keyname for column in columns])
         readers = [column.type._cached_result_processor(dialect, None) for column in columns]
-        self.readers = [(at, reader) for at, reader in enumerate(readers) if reader is not None]
+        self._readers = [(at, reader) for at, reader in enumerate(readers) if reader is not None]
+        constants = {} if self._is_expanded else self._values(dict.fromkeys(names))
+        converts: Mapping[str, Any] = compiled._bind_processors
+        self._parts = [
+            (name, name in names, constants.get(name), converts.get(name))
+            for name in compiled.positiontup or ()
+        ]
 
-    def said(self, given: Mapping[str, Any], extracted: Any, collected: Any) -> tuple[str, tuple[Any, ...]]:
+    def said(self, given: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """The text and the values with which SQLite is asked."""
-        values = self.compiled.construct_params(
-            given, extracted_parameters=extracted, escape_names=False, _collected_params=collected
-        )
-        text, names, converts = self.text, self.names, self.converts
-        if self.is_expanded:
-            expanded = self.compiled._process_parameters_for_postcompile(values)
-            text, names = _translated(expanded.statement), expanded.positiontup or ()
-            converts = {**converts, **expanded.processors}
+        if self._is_expanded:
+            return self._expanded(given)
+        values = []
+        for name, is_given, constant, convert in self._parts:
+            value = given[name] if is_given else constant
+            values.append(value if convert is None else convert(value))
+        return self._text, tuple(values)
+
+    def _expanded(self, given: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """The same where a list is written out."""
+        values = self._values(given)
+        expanded = self._compiled._process_parameters_for_postcompile(values)
+        converts: dict[str, Any] = {**self._compiled._bind_processors, **expanded.processors}
+        names = expanded.positiontup or ()
         told = (converts[each](values[each]) if each in converts else values[each] for each in names)
-        return text, tuple(told)
+        return _translated(expanded.statement), tuple(told)
+
+    def _values(self, given: Mapping[str, Any]) -> Any:
+        return self._compiled.construct_params(
+            given,
+            extracted_parameters=self._extracted,
+            escape_names=False,
+            _collected_params=self._collected,
+        )
 
     def read(self, rows: Iterable[Any]) -> Iterable[Any]:
         """The rows as they were written."""
-        if not self.readers:
+        if not self._readers:
             return rows
         found = [list(row) for row in rows]
         for row in found:
-            for at, reader in self.readers:
+            for at, reader in self._readers:
                 row[at] = reader(row[at])
         return map(tuple, found)
 
@@ -78,20 +103,17 @@ class UnitConnection:
         self._raw = raw
         self._dialect: Any = SQLiteDialect_pysqlite()
         self._dialect.server_version_info = sqlite3.sqlite_version_info
-        self._compiled: dict[Any, SQLCompiler] = {}
-        self._prepared: dict[int, _Prepared] = {}
+        self._compiled: dict[Any, Any] = {}
 
     def execute(self, statement: Any, parameters: Any = None) -> Result:
         """As `Connection.execute`."""
         rows = parameters if isinstance(parameters, list) else [parameters or {}]
-        compiled, extracted, collected, _ = statement._compile_w_cache(
-            self._dialect, compiled_cache=self._compiled, column_keys=sorted(rows[0])
-        )
-        prepared = self._prepared.get(id(compiled))
-        if prepared is None:
-            prepared = self._prepared[id(compiled)] = _Prepared(compiled, self._dialect)
+        prepared: _Prepared | None = statement.__dict__.get(_KEPT_AS)
+        if prepared is None or prepared.names != sorted(rows[0]):
+            prepared = _Prepared(statement, sorted(rows[0]), self._dialect, self._compiled)
+            statement.__dict__[_KEPT_AS] = prepared  # most are built once and said often
         for row in rows:
-            text, values = prepared.said(row, extracted, collected)
+            text, values = prepared.said(row)
             if prepared.changes:
                 self.script.append((text, values))
             cursor = self._raw.execute(text, values)

@@ -147,7 +147,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run(self, handle: Handle) -> None:
         host = handle.context.get(_HOST)
-        if host is not None and not host.is_running:
+        if host is not None and (host.is_stopped or not host.is_alive):
             if host.is_alive:
                 host.held.append(handle)
             return
