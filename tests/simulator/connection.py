@@ -34,6 +34,7 @@ class _Prepared:
             dialect, compiled_cache=compiled_cache, column_keys=names
         )
         assert not compiled.insert_prefetch and not compiled.update_prefetch, "the model knows no defaults"
+        self.of = statement
         self.names = names
         self._compiled: SQLCompiler = compiled
         self._text = _translated(compiled.string)
@@ -109,9 +110,9 @@ class UnitConnection:
         """As `Connection.execute`."""
         rows = parameters if isinstance(parameters, list) else [parameters or {}]
         prepared: _Prepared | None = statement.__dict__.get(_KEPT_AS)
-        if prepared is None or prepared.names != sorted(rows[0]):
+        if prepared is None or prepared.of is not statement or prepared.names != sorted(rows[0]):
             prepared = _Prepared(statement, sorted(rows[0]), self._dialect, self._compiled)
-            statement.__dict__[_KEPT_AS] = prepared  # most are built once and said often
+            statement.__dict__[_KEPT_AS] = prepared  # which those made of this one copy, and must not use
         for row in rows:
             text, values = prepared.said(row)
             if prepared.changes:
