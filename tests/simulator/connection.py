@@ -12,7 +12,8 @@ Script = list[tuple[str, Any]]
 """Statements that change something, each with its values."""
 _KEPT_AS = "_prepared_by_the_simulator"
 _OWN_WORDS = {
-    "pg_current_xact_id()::text::bigint": "current_txid()",
+    "INSERT INTO changes (txid,": "INSERT INTO changes (seq, txid,",
+    "VALUES (pg_current_xact_id()::text::bigint": "VALUES (change_seq(), current_txid()",
     "(extract(epoch FROM clock_timestamp()) * 1000)::bigint": "now_ms()",
 }
 """What is said in PostgreSQL's own words, and how SQLite hears it."""

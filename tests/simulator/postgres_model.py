@@ -52,11 +52,12 @@ class _Store:
         self._begun = sqlite3.connect(":memory:")
         raw.backup(self._begun)
 
-    def reset(self, txid: Callable[[], int], now_ms: Callable[[], int]) -> None:
+    def reset(self, txid: Callable[[], int], seq: Callable[[], int], now_ms: Callable[[], int]) -> None:
         """Begin again."""
         self.raw.rollback()
         self._begun.backup(self.raw)
         self.raw.create_function("current_txid", 0, txid)
+        self.raw.create_function("change_seq", 0, seq)
         self.raw.create_function("now_ms", 0, now_ms)
 
 
@@ -79,7 +80,7 @@ class Postgres:
         if not _store:
             _store.append(_Store(furnish))
         self.store = _store[0]
-        self.store.reset(lambda: self._writing, now_ms)
+        self.store.reset(lambda: self._writing, self._change_seq, now_ms)
         self.loop = loop
         self.network = network
         self.chance = chance
@@ -88,6 +89,7 @@ class Postgres:
         self.context = copy_context()
         self._writing = 0
         self._newest_change = 0
+        self._change_seqs: dict[int, int] = {}
         self._txid = 100
         self.version = self.takings = 0
         self.active: set[int] = set()
@@ -150,6 +152,10 @@ class Postgres:
         return self.store.raw.execute(
             "SELECT seq, node, tags FROM changes WHERE txid >= ? ORDER BY seq", (txid,)
         ).fetchall()
+
+    def _change_seq(self) -> int:
+        """The number of what this transaction tells: a sequence never gives one twice, whatever is rolled back."""
+        return self._change_seqs.setdefault(self._writing, len(self._change_seqs) + 1)
 
     def begin(self) -> int:
         self._txid += 1
