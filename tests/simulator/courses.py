@@ -4,7 +4,7 @@ import os
 
 from tests.simulator.world import World
 
-SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "1500"))
+SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "1400"))
 _A_PART = 25
 _FILES = 2
 
