@@ -125,9 +125,8 @@ class Keeper:
             await self._reset(session)
             if is_new:
                 await self._tell(session, self._standby.known(), known=True)
-            self._names = (
-                session.names
-            )  # not before, or the next session would not tell what this one could not
+            # not before, or the next session would not tell what this one could not
+            self._names = session.names
             if not is_first:
                 await self._settle(session)
             await self._pay(session)
