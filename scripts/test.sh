@@ -10,7 +10,7 @@ place=${TMPDIR:-/tmp}
 if free_kb=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}') && [ "${free_kb:-0}" -gt 4194304 ]; then
   place=/dev/shm
 fi
-TMPDIR=$(mktemp -d "$place/latchwork-tests-XXXXXX")
+TMPDIR=$(mktemp -d "$place/tests-XXXXXX")
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 # Tests start the program hundreds of times: what one has compiled, the others read.
@@ -18,5 +18,6 @@ unset PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX=$TMPDIR/compiled
 # Two at a time, as that many cores are to be expected; a file stays together, with the servers that it starts.
 # In the order of names: a file with few tests is not kept for the end, where one that takes long keeps all waiting.
-.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= --durations=20
+# Short paths, as those of sockets may have a hundred characters only.
+.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --basetemp="$TMPDIR/t" --cov --cov-report= --durations=20
 .venv/bin/python scripts/coverage_floors.py

@@ -104,17 +104,18 @@ async def test_a_question_does_not_wait_for_a_silent_server(
 
 
 async def test_a_node_can_stop_while_the_server_is_silent(
-    tmp_path: Path, proxy: FaultyProxy, store: ClickHouseAnalytics, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clickhouse: ClickHouseServer, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    url = clickhouse.url(f"faults_{uuid4().hex}", proxy.port)
     monkeypatch.setattr("latchwork.adapters.clickhouse.analytics._WRITE_S", 1)
-    async with recording(tmp_path, store=store) as analytics:
+    async with recording(tmp_path, store=ClickHouseAnalytics(url)) as analytics:
         await analytics.flush()
         monkeypatch.setattr(service, "_STORE_S", 0.3)
         proxy.fail("silence", _INSERTIONS)
         _record(analytics, 20)
     proxy.fail("none")
     monkeypatch.undo()
-    async with recording(tmp_path, store=store) as analytics:
+    async with recording(tmp_path, store=ClickHouseAnalytics(url)) as analytics:
         await _sooner_or_later(analytics, 20)
 
 
