@@ -99,7 +99,7 @@ async def test_a_unit_that_is_run_again_announces_what_it_said_the_last_time(
     assert (heard, runs) == ([OTHER], [])
 
 
-async def test_a_commit_whose_answer_is_lost_is_announced_for_it_may_have_happened(
+async def test_a_commit_whose_answer_is_lost_is_announced_for_it_may_have_happened_and_is_not_repeated(
     postgres_database: PostgresDatabase,
 ) -> None:
     def break_commits(connection: Connection) -> None:
@@ -113,12 +113,14 @@ async def test_a_commit_whose_answer_is_lost_is_announced_for_it_may_have_happen
             connection.execute(text(statement))
 
     await postgres_database.write(break_commits, ALL_WORKSPACES)
-    heard = heard_by(postgres_database)
+    heard, runs = heard_by(postgres_database), 0
 
     def unit(connection: Connection) -> None:
+        nonlocal runs
+        runs += 1
         connection.execute(text("INSERT INTO fragile VALUES (1)"))
         changed(connection, ONE)
 
     with pytest.raises(Unavailable):
         await postgres_database.write(unit, ALL_WORKSPACES)
-    assert heard == [ONE]
+    assert (heard, runs) == ([ONE], 1)

@@ -49,8 +49,9 @@ async def test_what_a_silent_node_has_locked_is_free_in_time_for_others(
     await near.close()
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["noticed", "unnoticed"])
 async def test_connections_that_have_ended_are_replaced_without_a_failed_question(
-    distant_url: str, postgres_proxy: FaultProxy
+    distant_url: str, postgres_proxy: FaultProxy, seen: bool
 ) -> None:
     database = PostgresDatabase(distant_url)
     await database.open()
@@ -59,10 +60,12 @@ async def test_connections_that_have_ended_are_replaced_without_a_failed_questio
         return int(connection.execute(text("SELECT 1 FROM pg_sleep(0.05)")).scalar_one())
 
     async def ask_eight_times_at_once() -> list[int]:
-        return await asyncio.gather(*(database.read(slow, ALL_WORKSPACES) for _ in range(8)))
+        asked = [database.read(slow, ALL_WORKSPACES) for _ in range(7)]
+        return await asyncio.gather(database.write(slow, ALL_WORKSPACES), *asked)
 
     assert await ask_eight_times_at_once() == [1] * 8
     postgres_proxy.cut()
-    await asyncio.sleep(0.2)  # until this process has read that they ended
+    if seen:
+        await asyncio.sleep(0.2)  # until this process has read that they ended
     assert await ask_eight_times_at_once() == [1] * 8
     await database.close()

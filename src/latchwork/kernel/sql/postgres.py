@@ -117,7 +117,8 @@ class PostgresDatabase:
                 try:
                     return await self._write(unit, workspace_id)
                 except DBAPIError as error:
-                    if _state(error) not in _COLLISIONS:
+                    had_ended = attempt == 0 and _had_ended(error)
+                    if not had_ended and _state(error) not in _COLLISIONS:
                         raise Unavailable(private=_reason(error)) from error
                 except OSError as error:
                     raise Unavailable(private=_reason(error)) from error
@@ -129,10 +130,18 @@ class PostgresDatabase:
 
     async def _read(self, unit: Unit[T], workspace_id: str) -> T:
         try:
-            async with self.transaction("REPEATABLE READ", workspace_id) as connection:
-                return await connection.run_sync(unit)
+            try:
+                return await self._read_once(unit, workspace_id)
+            except DBAPIError as error:
+                if not _had_ended(error):
+                    raise
+            return await self._read_once(unit, workspace_id)
         except (OSError, DBAPIError) as error:
             raise Unavailable(private=_reason(error)) from error
+
+    async def _read_once(self, unit: Unit[T], workspace_id: str) -> T:
+        async with self.transaction("REPEATABLE READ", workspace_id) as connection:
+            return await connection.run_sync(unit)
 
     async def _write(self, unit: Unit[T], workspace_id: str) -> T:
         news = News(0, [])
@@ -215,6 +224,14 @@ def _is_open(connection: Any, *_: object) -> None:
     """Have the pool replace a connection that has ended. To ask the server would take three round trips."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _had_ended(error: DBAPIError) -> bool:
+    """Whether a statement found its connection ended, so that all of it can be done again on another one.
+
+    A commit, which may have been done, is no statement.
+    """
+    return error.connection_invalidated and error.statement is not None
 
 
 def _state(error: DBAPIError) -> str | None:
