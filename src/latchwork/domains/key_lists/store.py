@@ -79,7 +79,7 @@ class Effort:
     """
 
     few: int = 2_000
-    steps: tuple[int, ...] = (500,) * 13
+    steps: tuple[int, ...] = (200, *(500,) * 12)
     enough_s: float = 0.008
     rare: float = 0.02
 
