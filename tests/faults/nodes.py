@@ -126,6 +126,10 @@ class Caller:
         parts: dict[str, Any] = (await self._http.get(f"{node.url}/health")).json()["parts"]
         return parts
 
+    async def is_well(self, node: Node) -> bool:
+        """Whether the node says that nothing is wrong with any part."""
+        return all(part["status"] != "failing" for part in (await self.health(node)).values())
+
     async def has_counted_alone(self, node: Node) -> bool:
         """Whether the node has lost its way to Redis since it was started."""
         return "no longer" in (node.home.parent / f"{node.home.name}.log").read_text()

@@ -86,6 +86,9 @@ async def test_a_revoked_key_is_refused_everywhere_within_a_second_whatever_is_c
         made = await make(cluster)
         hammer = Hammer(cluster, made["key"], each=2)
         await hammer.until(lambda hammer=hammer: len({n.url for _, n in hammer.accepted}) == 3)  # type: ignore[misc]
+        async with asyncio.timeout(20):
+            while not await caller.is_well(nodes[1]):
+                await asyncio.sleep(0.05)
         spoil(nodes[1])
         await caller.data(nodes[0], "keys.updateKey", {"keyId": made["keyId"], "enabled": False})
         revoked_s = time.monotonic()

@@ -114,6 +114,7 @@ class Bus:
     def _leave(self, reason: str) -> None:
         connections = [each for each in (self._in, self._out) if each is not None]
         self._in = self._out = None
+        self._heard_itself_s = float("-inf")
         for connection in connections:
             connection.lost = None
             connection.drop(reason)

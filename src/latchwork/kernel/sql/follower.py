@@ -13,7 +13,7 @@ from latchwork.kernel.sql.postgres import NODES, PostgresDatabase
 
 DEADLINE_S = 0.5
 """How long a look may take."""
-USUAL_S, ALONE_S = 0.25, 0.05
+USUAL_S, ALONE_S = 0.075, 0.05
 """From one look to the next: usually, and while nothing else brings news."""
 KEPT_MS = 600_000
 _SWEPT_EVERY_S = 60
