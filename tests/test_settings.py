@@ -306,7 +306,14 @@ class TestBlobs:
                 "s3://bucket//x",
                 "s3://b b",
             ),
-            *("s3://bucket?region=x", "file://host/blobs", "file:///", "gs://bucket", "s3://[hunter22"),
+            *(
+                "s3://bucket?region=x",
+                "file://host/blobs",
+                "file:///",
+                "file:relative",
+                "gs://bucket",
+                "s3://[hunter22",
+            ),
         ],
     )
     def test_what_is_neither_is_refused_without_being_repeated(self, tmp_path: Path, url: str) -> None:

@@ -275,8 +275,8 @@ def _read_blobs_url(raw: object) -> object:
         in_bucket = (
             parsed.scheme == "s3" and _BUCKET.fullmatch(parsed.netloc) and _PREFIX.fullmatch(parsed.path)
         )
-        usable = in_bucket or (parsed.scheme == "file" and not parsed.netloc and len(parsed.path) > 1)
-        usable = usable and not parsed.query and not parsed.fragment
+        in_directory = parsed.scheme == "file" and not parsed.netloc and re.fullmatch("/.+", parsed.path)
+        usable = bool(in_bucket or in_directory) and not parsed.query and not parsed.fragment
     except ValueError:
         usable = False
     if not usable:  # what was given may hold a password, so it is not repeated

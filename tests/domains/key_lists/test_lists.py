@@ -113,6 +113,10 @@ def test_a_cursor_is_good_for_its_own_order_alone() -> None:
         (by_name, "key_1"),
         (by_name, cursor[:-2]),
         (by_name, "é"),
+        (by_name, cursor_of(by_name, Position("a\0", "key_1"))),
+        (by_name, cursor_of(by_name, Position("a", "key_1\0"))),
+        (by_use, cursor_of(by_use, Position(2**63, "key_1"))),
+        (by_use, cursor_of(by_use, Position(-1, "key_1"))),
     ):
         with pytest.raises(BadRequest, match="`cursor`"):
             position_of(query, wrong)

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from textwrap import shorten
 from typing import TYPE_CHECKING, NamedTuple
 
 from latchwork.adapters.blobs.deadline import DEADLINE_S, within
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential, S3CredentialProvider, S3Store
 
 _RETRIES = 2  # of what a store refuses when it is busy; all within the deadline
+_REASON_LENGTH = 200
 _REASONS = (re.compile(r"<Message>([^<]+)</Message>"), re.compile(r'(?:message|error): "([^"]+)"'))
 """Where the client's errors, which are pages long, say what was wrong: in the store's words, else the system's."""
 
@@ -145,5 +147,5 @@ def _provider(own: Credentials) -> "S3CredentialProvider":
 def _reason(error: Exception) -> str:
     text = str(error)
     said = next((found[-1] for found in (each.findall(text) for each in _REASONS) if found), None)
-    reason = (said or text.partition("\n")[0]).rstrip(".")
+    reason = shorten(said or text.partition("\n")[0], _REASON_LENGTH, placeholder=" …").rstrip(".")
     return reason[:1].lower() + reason[1:]

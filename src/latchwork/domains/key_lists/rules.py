@@ -3,13 +3,16 @@
 import base64
 import binascii
 import re
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from latchwork.domains.key_lists.records import KeyQuery, Position
 from latchwork.kernel.faults import BadRequest
 
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{64}")
+_WITHOUT_NUL = r"^[^\x00]*$"
 _BASE64 = re.compile(r"[0-9a-zA-Z+/]{43}=")
 
 
@@ -17,8 +20,8 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What an opaque cursor holds; an order names its own."""
 
     sort: str
-    value: str | int
-    key_id: str
+    value: Annotated[str, Meta(pattern=_WITHOUT_NUL)] | Annotated[int, Meta(ge=0, lt=2**53)]
+    key_id: Annotated[str, Meta(pattern=_WITHOUT_NUL)]
 
 
 def cursor_of(query: KeyQuery, position: Position) -> str:

@@ -21,7 +21,7 @@ class ListKeys(Body):
 
     limit: Limit = 100
     cursor: Annotated[
-        str, Meta(max_length=2048, description="The `cursor` of the page before, in the same order.")
+        str, Meta(max_length=4096, description="The `cursor` of the page before, in the same order.")
     ] = ""
     search: Annotated[
         str,
