@@ -60,10 +60,10 @@ def test_keys_are_read_by_the_index_that_has_them_in_order(engine: Engine, ask: 
 @pytest.mark.parametrize(
     ("sort", "value", "index"),
     [
-        ("name", "a", "ix_keys_live_workspace_id_name_id (workspace_id=? AND <expr>=? AND id>?)"),
-        ("-name", "a", "ix_keys_live_workspace_id_name_id (workspace_id=? AND <expr><?)"),
-        ("expires", 1, "ix_keys_live_workspace_id_expiry_id (workspace_id=? AND <expr>=? AND id>?)"),
-        ("-expires", 1, "ix_keys_live_workspace_id_expiry_id (workspace_id=? AND <expr><?)"),
+        ("name", "a", "ix_keys_live_workspace_id_name_id (workspace_id=? AND name_order=? AND id>?)"),
+        ("-name", "a", "ix_keys_live_workspace_id_name_id (workspace_id=? AND name_order<?)"),
+        ("expires", 1, "ix_keys_live_workspace_id_expiry_id (workspace_id=? AND expiry_order=? AND id>?)"),
+        ("-expires", 1, "ix_keys_live_workspace_id_expiry_id (workspace_id=? AND expiry_order<?)"),
         ("lastUsedAt", 1, "ix_key_uses_workspace_id_used_at_ms_key_id (workspace_id=? AND used_at_ms>?)"),
     ],
 )

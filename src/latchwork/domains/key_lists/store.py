@@ -22,7 +22,7 @@ from latchwork.domains.key_lists.records import KeyQuery, Position
 from latchwork.domains.key_lists.rules import digest_in
 from latchwork.domains.keys import KeyView
 from latchwork.domains.keys import store as keys_store
-from latchwork.domains.keys.tables import EXPIRY_ORDER, NAME_ORDER, apis, keys
+from latchwork.domains.keys.tables import apis, keys
 from latchwork.kernel.sql import search
 from latchwork.kernel.sql.statements import unindexed
 
@@ -33,8 +33,8 @@ _SIEVES = {_API, _ENABLED, _EXPIRY, _IDENTITY, _USE}
 
 _ORDERS: dict[str, tuple[ColumnElement[Any] | None, ColumnElement[str]]] = {
     "createdAt": (None, keys.c.id),
-    "name": (NAME_ORDER, keys.c.id),
-    "expires": (EXPIRY_ORDER, keys.c.id),
+    "name": (keys.c.name_order, keys.c.id),
+    "expires": (keys.c.expiry_order, keys.c.id),
     "lastUsedAt": (key_uses.c.used_at_ms, key_uses.c.key_id),
 }
 """What keys are ranked by, and the id that decides between equals."""
@@ -59,7 +59,7 @@ _STORED = _Columns(
     keys.c.keyspace_id,
     keys.c.identity_id,
     keys.c.enabled,
-    EXPIRY_ORDER,
+    keys.c.expiry_order,
     key_uses.c.used_at_ms,
 )
 
@@ -73,8 +73,8 @@ _OF_POSTGRES = {"plan_cache_mode": "force_custom_plan", "enable_hashjoin": "off"
 class Effort:
     """How many keys are read for a page: up to `few` are sorted, else so many are walked, in steps.
 
-    Whether there are only few to sort is asked after the first step, which fills most pages, but at once for
-    a text that at most the share `rare` of keys seems to have. Steps after the second are taken only while the
+    Whether there are only few to sort is asked after the first step, which fills most pages; a text is looked
+    up if at most the share `rare` of keys seems to have it. Steps after the second are taken only while the
     page took less than `enough_s`.
     """
 
@@ -153,14 +153,10 @@ def page(
     began_s = monotonic()
     found: list[Position] = []
     at = start
-    held = None
-    if wanted.text:
-        held = directory_store.look_up(connection, wanted.workspace_id, wanted.text, effort.rare)
-    rare = held is not None and held.rare
     for number, step in enumerate(effort.steps):
         if number > 1 and monotonic() - began_s > effort.enough_s:
             break
-        if number == (0 if rare else 1) and (few := _few(connection, wanted, held, effort.few)) is not None:
+        if number == 1 and (few := _few(connection, wanted, effort)) is not None:
             return _cut(few.rows(connection, start, limit + 1), limit)
         more, at = _walked(connection, wanted, at, step, limit + 1 - len(found))
         found += more
@@ -270,8 +266,8 @@ _KEYS: Select[Any] = select(
     keys.c.keyspace_id,
     keys.c.identity_id,
     keys.c.enabled,
-    NAME_ORDER.label("named"),
-    EXPIRY_ORDER.label("expiry"),
+    keys.c.name_order,
+    keys.c.expiry_order,
 ).where(keys.c.deleted_at_ms.is_(None))
 
 
@@ -281,10 +277,10 @@ def _matching_of(wanted: Wanted, rows: Subquery) -> _Way:
     by_use = "used_at_ms" in of
     named: ColumnElement[str]
     if by_use:
-        columns, named = replace(_STORED, id=of.id, used_at_ms=of.used_at_ms), NAME_ORDER
+        columns, named = replace(_STORED, id=of.id, used_at_ms=of.used_at_ms), keys.c.name_order
     else:
-        stored = (of.workspace_id, of.keyspace_id, of.identity_id, of.enabled, of.expiry)
-        columns, named = _Columns(of.id, *stored, key_uses.c.used_at_ms), of.named
+        stored = (of.workspace_id, of.keyspace_id, of.identity_id, of.enabled, of.expiry_order)
+        columns, named = _Columns(of.id, *stored, key_uses.c.used_at_ms), of.name_order
     rank = {"name": named, "expires": columns.expiry, "lastUsedAt": columns.used_at_ms}.get(order)
     conditions = _conditions(wanted, set(), columns)
     question: Select[Any] = select(of.id) if rank is None else select(of.id, rank.label("rank"))
@@ -298,14 +294,14 @@ def _matching_of(wanted: Wanted, rows: Subquery) -> _Way:
     return _Way(question, rank, of.id, wanted.query.descending)
 
 
-def _few(
-    connection: Connection, wanted: Wanted, held: directory_store.Lookup | None, most: int
-) -> _Way | None:
-    """What matches in all, sorted, where a filter lets up to `most` keys pass; `None` when there is none."""
+def _few(connection: Connection, wanted: Wanted, effort: Effort) -> _Way | None:
+    """What matches in all, sorted, where a filter lets few keys pass; `None` when there is no such filter."""
+    most = effort.few
     if wanted.among is not None and len(wanted.among) <= most:
         return _sorted(wanted, _AMONG, wanted.among)
-    if held is not None and held.rare:
-        ids = list(connection.scalars(held.key_ids.limit(most + 1)))
+    found = wanted.text and directory_store.look_up(connection, wanted.workspace_id, wanted.text, effort.rare)
+    if found and found.rare:
+        ids = list(connection.scalars(found.key_ids.limit(most + 1)))
         if len(ids) <= most:
             return _sorted(wanted, _TEXT, ids)
     for sieve in _sieves(wanted):
@@ -335,7 +331,7 @@ def _sieves(wanted: Wanted) -> Iterator[Select[Any]]:
         alone = name in (_IDENTITY, _API)  # in its index; in those of the others the workspace comes first
         owner = unindexed(keys.c.workspace_id) if alone else keys.c.workspace_id
         # in the order of the index, so that PostgreSQL reads it rather than all keys
-        order = EXPIRY_ORDER if name == _EXPIRY else keys.c.id
+        order = keys.c.expiry_order if name == _EXPIRY else keys.c.id
         yield _KEYS.where(owner == wanted.workspace_id, conditions[name]).order_by(order)
 
 

@@ -6,13 +6,12 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     Table,
-    func,
-    literal_column,
     text,
 )
 
@@ -85,20 +84,18 @@ keys = Table(
     Column("byte_length", Integer),  # of a key that was minted here
     # set until the first use of a key whose digest is not yet of the whole key, but as its migration says
     Column("pending_migration_id", Id),
+    # As lists order them. Columns, as below a policy PostgreSQL looks up by no expression.
+    Column("name_order", Words, Computed("lower(coalesce(name, ''))")),
+    Column("expiry_order", BigInteger, Computed(f"coalesce(expires_at_ms, {NEVER_MS})")),
     _live("ix_keys_live_keyspace_id_id", "keyspace_id", "id"),
     _live("ix_keys_live_workspace_id_id", "workspace_id", "id"),
     _live("ix_keys_live_workspace_id_enabled_id", "workspace_id", "enabled", "id"),
+    _live("ix_keys_live_workspace_id_name_id", "workspace_id", "name_order", "id"),
+    _live("ix_keys_live_workspace_id_expiry_id", "workspace_id", "expiry_order", "id"),
     _deleted("ix_keys_deleted_keyspace_id_id", "keyspace_id", "id"),
     Index("ix_keys_identity_id_id", "identity_id", "id"),
     Index("ix_keys_for_workspace_id", "for_workspace_id"),
 )
-
-# As lists order them. SQLite and PostgreSQL use an index of an expression only where a query says the very
-# same, so queries take it from here.
-NAME_ORDER = func.lower(func.coalesce(keys.c.name, literal_column("''")))
-EXPIRY_ORDER = func.coalesce(keys.c.expires_at_ms, literal_column(str(NEVER_MS)))
-_live("ix_keys_live_workspace_id_name_id", keys.c.workspace_id, NAME_ORDER, keys.c.id)
-_live("ix_keys_live_workspace_id_expiry_id", keys.c.workspace_id, EXPIRY_ORDER, keys.c.id)
 
 # Kept by triggers, which the migration that made it has: nodes of older versions add and delete keys too.
 key_counts = Table(

@@ -1,6 +1,6 @@
 """The second half of 0016: policies by which a transaction sees and writes the rows of one workspace, or of all.
 
-Nodes of the version before say nothing and would see nothing.
+Nodes of the version before say nothing and would see nothing. Texts for searches stay without; see 0017.
 """
 
 from sqlalchemy import Connection, bindparam, text
@@ -50,7 +50,6 @@ _POLICIES = dict.fromkeys(
     "keys": _SHOWN.format("workspace_id", f"coalesce(for_workspace_id = {_SAID}, false)"),
     "key_counts": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
     " (SELECT FROM keyspaces WHERE keyspaces.id = keyspace_id) END",
-    "key_texts": _OF_ROOT_KEYS,
     "key_uses": _OF_ROOT_KEYS,
     "root_permissions": f"CASE {_SAID} WHEN '*' THEN true ELSE EXISTS"
     " (SELECT FROM keys WHERE keys.id = key_id) END",
