@@ -203,3 +203,28 @@ async def test_upkeep_on_a_connection_of_its_own_sees_everything(db: PostgresDat
     link = await db.link()
     assert await link.driver.fetchval("SELECT count(*) FROM apis") == 3
     await link.drop()
+
+
+@pytest.mark.parametrize(
+    ("table", "order", "condition"),
+    [
+        ("keys", "name_order", "name_order > 'a' AND deleted_at_ms IS NULL"),
+        ("keys", "expiry_order", "expiry_order > 5 AND deleted_at_ms IS NULL"),
+        ("key_uses", "used_at_ms", "used_at_ms > 5"),
+        ("key_texts", "", "text ~~ '%abcdef%'"),
+        ("identity_search_texts", "", "text ~~ '%abcdef%'"),
+    ],
+)
+async def test_lists_and_searches_are_answered_by_an_index_behind_the_fence(
+    db: PostgresDatabase, table: str, order: str, condition: str
+) -> None:
+    """Were a condition one that could tell of foreign rows, it would be held against each row of all workspaces."""
+
+    def plan(connection: Connection) -> list[str]:
+        for unwanted in ("enable_seqscan", "enable_sort"):
+            connection.execute(text(f"SET LOCAL {unwanted} = off"))
+        asked = f"EXPLAIN SELECT * FROM {table} WHERE workspace_id = 'ws_acme' AND {condition}"
+        return list(connection.scalars(text(f"{asked} ORDER BY {order}" if order else asked)))
+
+    conditions = [line for line in await db.read(plan, TENANTS[0]) if "Index Cond" in line]
+    assert any(" ".join(condition.split()[:2]) in line for line in conditions), conditions

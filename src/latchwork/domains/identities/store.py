@@ -16,7 +16,6 @@ from latchwork.domains.ratelimits import LimitRule
 from latchwork.domains.ratelimits.store import rules_of
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.sql import search as searching
-from latchwork.kernel.sql.fence import spanning
 from latchwork.kernel.sql.schema import Id, Words
 from latchwork.kernel.sql.statements import among, unindexed
 
@@ -137,8 +136,7 @@ def page(
     """Up to `limit` live identities whose id or external id holds `search`, from id `cursor` on."""
     folded = searching.wanted(search)
     if folded:
-        with spanning(connection):  # behind the fence PostgreSQL would use no index for texts
-            ids = _search(connection, _Search(workspace_id, folded, cursor, limit))
+        ids = _search(connection, _Search(workspace_id, folded, cursor, limit))
     else:
         ids = list(connection.execute(_live_ids(workspace_id, cursor).limit(limit)).scalars())
     found = by_ids(connection, workspace_id, ids)

@@ -10,7 +10,6 @@ from latchwork.domains.key_lists.rules import cursor_of, position_of
 from latchwork.domains.keys import ApiNotFound, Keys, KeyView
 from latchwork.kernel.principal import Principal
 from latchwork.kernel.sql import Connection, Database
-from latchwork.kernel.sql.fence import spanning
 
 _EFFORT = store.Effort()
 
@@ -48,8 +47,7 @@ class KeyLists:
             wanted = store.resolved(connection, who.workspace_id, query, tagged)
             if wanted is None:
                 raise ApiNotFound
-            with spanning(connection):  # behind the fence PostgreSQL would use no index for texts and names
-                found, following = store.page(connection, wanted, start, limit, self.effort)
+            found, following = store.page(connection, wanted, start, limit, self.effort)
             return store.views_at(connection, who.workspace_id, found), following
 
         views, following = await self.db.read(question, who.workspace_id)
