@@ -50,5 +50,5 @@ def seals_part(chains: Chains) -> Part:
 def _seal(line: bytes) -> Seal | None:
     try:
         return msgspec.json.decode(line, type=Seal)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

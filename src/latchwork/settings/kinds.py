@@ -275,7 +275,7 @@ def _read_blobs_url(raw: object) -> object:
         in_bucket = (
             parsed.scheme == "s3" and _BUCKET.fullmatch(parsed.netloc) and _PREFIX.fullmatch(parsed.path)
         )
-        in_directory = parsed.scheme == "file" and not parsed.netloc and re.fullmatch("/.+", parsed.path)
+        in_directory = parsed.scheme == "file" and not parsed.netloc and re.fullmatch("/+[^/].*", parsed.path)
         usable = bool(in_bucket or in_directory) and not parsed.query and not parsed.fragment
     except ValueError:
         usable = False
