@@ -40,7 +40,7 @@ async def test_they_are_read_and_then_forgotten(tmp_path: Path) -> None:
 async def test_a_torn_line_is_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path, seal(1))
     with path.open("ab") as file:
-        file.write(b'{"workspace_id":"ws_1","se\n\xff\n{"seq":1}\n')
+        file.write(b'{"workspace_id":"ws_1","se\n\xff\n{"seq":1}\n{"workspace_id":"\xff\xfe"}\n')
     assert await SealFiles(DataDir(tmp_path)).all() == [seal(1)]
 
 
