@@ -77,7 +77,7 @@ class ServerSettings:
         "Verifications and limits that may wait for a database at the same time; further ones are answered 503.",
     )
     administration_in_flight: int = _setting(
-        32, whole(1, 100_000), "Other requests worked on at the same time; further ones wait."
+        128, whole(1, 100_000), "Other requests worked on at the same time; further ones wait."
     )
     administration_queue: int = _setting(
         1_024, whole(0, 1_000_000), "Other requests that may wait for that; further ones are answered 503."
