@@ -41,6 +41,13 @@ async def test_a_folder_lists_what_is_below_it_in_order_and_nothing_beside_it(bl
     assert await blobs.list("ws_1") == ["ws_1/a/10", "ws_1/a/2", "ws_1/b"]
 
 
+async def test_the_folders_of_a_folder_are_told_without_what_is_in_them(blobs: Blobs) -> None:
+    assert await blobs.folders("seals") == []
+    for key in ("seals/ws_2/a", "seals/ws_2/b", "seals/ws_10/c/d", "seals/loose", "seals_too/ws_3/a"):
+        await blobs.put(key, b"1")
+    assert await blobs.folders("seals") == ["ws_10", "ws_2"]
+
+
 async def test_more_than_a_page_is_listed_whole(blobs: Blobs) -> None:
     keys = [f"a/{number:04}" for number in range(1_005)]  # a page of S3 has a thousand
     for start in range(0, len(keys), 100):
@@ -68,5 +75,7 @@ async def test_what_is_no_key_leads_nowhere(blobs: Blobs, key: str) -> None:
         await blobs.find(key)
     with pytest.raises(ValueError, match="is no key of a blob"):
         await blobs.list(key)
+    with pytest.raises(ValueError, match="is no key of a blob"):
+        await blobs.folders(key)
     with pytest.raises(ValueError, match="is no key of a blob"):
         await blobs.delete([key])

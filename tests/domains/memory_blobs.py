@@ -32,6 +32,11 @@ class MemoryBlobs:
         await self._asked()
         return sorted(key for key in self.kept if key.startswith(f"{checked_key(folder)}/"))
 
+    async def folders(self, folder: str) -> Sequence[str]:
+        below = len(folder) + 1
+        names = (key[below:].partition("/") for key in await self.list(folder))
+        return sorted({name for name, slash, _ in names if slash})
+
     async def delete(self, keys: Sequence[str]) -> None:
         await self._asked()
         if not self.deletes:

@@ -31,6 +31,10 @@ class Blobs(Protocol):
         """The keys below a folder, whose name is whole, in their order as text."""
         ...
 
+    async def folders(self, folder: str) -> Sequence[str]:
+        """The names of the folders right in a folder, in their order as text; one may have nothing in it."""
+        ...
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete those that are there."""
         ...
@@ -38,6 +42,11 @@ class Blobs(Protocol):
 
 def checked_key(key: str) -> str:
     """The key, if it is one; raises `ValueError`. Nothing else may reach a file system or a bucket."""
-    if _KEY.fullmatch(key) is None:
+    if not is_key(key):
         raise ValueError(f"{key!r} is no key of a blob.")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Whether it is the key of a blob or of a folder."""
+    return _KEY.fullmatch(text) is not None

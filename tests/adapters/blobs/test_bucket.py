@@ -16,6 +16,7 @@ VERBS: dict[str, Callable[[Blobs], Awaitable[object]]] = {
     "put": lambda blobs: blobs.put("a", b"1"),
     "find": lambda blobs: blobs.find("a"),
     "list": lambda blobs: blobs.list("a"),
+    "folders": lambda blobs: blobs.folders("a"),
     "delete": lambda blobs: blobs.delete(["a"]),
 }
 every_verb = pytest.mark.parametrize("verb", VERBS)
@@ -46,7 +47,7 @@ async def test_an_endpoint_that_refuses_is_told(verb: str) -> None:
     assert str(caught.value) == "s3://seals cannot be used: connection refused."
 
 
-@pytest.mark.parametrize("verb", ["put", "find", "list"])  # AWS says nothing else of a deletion
+@pytest.mark.parametrize("verb", ["put", "find", "list", "folders"])  # AWS says nothing else of a deletion
 async def test_a_bucket_that_is_missing_is_told(s3: S3, verb: str) -> None:
     blobs = BucketBlobs("no-such-bucket", endpoint=s3.endpoint, credentials=KEY, deadline_s=60)
     with pytest.raises(BlobsUnavailable) as caught:

@@ -1,6 +1,7 @@
 """Blobs in a directory: for their owner only, whole or not there, and durable before they are acknowledged."""
 
 import asyncio
+import errno
 import os
 import stat
 import subprocess
@@ -62,11 +63,32 @@ async def test_content_and_names_are_on_disk_before_it_is_acknowledged(
     assert synced == [". False", "blobs False", "blobs/a False", "blobs/a True"]
 
 
-async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "blobs").write_bytes(b"")
-    blobs = DirectoryBlobs(tmp_path / "blobs")
-    with pytest.raises(BlobsUnavailable, match=r"blobs cannot be used: (file exists|not a directory)\."):
-        await blobs.put("a/b", b"1")
+@pytest.mark.parametrize("root", ["file", "file/blobs"])
+async def test_a_file_in_the_way_is_told_and_not_taken_for_an_empty_folder(tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    blobs = DirectoryBlobs(tmp_path / root)
+    for verb in (blobs.put("a/b", b"1"), blobs.list("a"), blobs.list("a/b"), blobs.folders("a")):
+        with pytest.raises(BlobsUnavailable) as caught:
+            await verb
+        assert str(caught.value) == f"file://{tmp_path}/{root} cannot be used: not a directory."
+
+
+async def test_a_folder_that_cannot_be_read_is_told_and_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = DirectoryBlobs(tmp_path)
+    await blobs.put("a/b/c", b"1")
+    scandir = os.scandir
+
+    def closed(path: Path) -> object:  # a superuser may read whatever its mode says
+        if Path(path) == tmp_path / "a/b":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for verb in (blobs.list("a"), blobs.list("a/b"), blobs.folders("a/b")):
+        with pytest.raises(BlobsUnavailable, match=r"cannot be used: permission denied\."):
+            await verb
 
 
 async def test_a_disk_that_says_nothing_is_given_up_at_the_deadline_and_takes_one_thread_at_most(
@@ -84,7 +106,7 @@ async def test_a_disk_that_says_nothing_is_given_up_at_the_deadline_and_takes_on
     ):
         with pytest.raises(BlobsUnavailable) as caught:
             await verb
-        assert str(caught.value) == f"{tmp_path} did not answer within 0.05 seconds."
+        assert str(caught.value) == f"file://{tmp_path} did not answer within 0.05 seconds."
     assert [thread.name for thread in enumerate_threads()].count("blobs") == 1
     os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
     while "blobs" in [thread.name for thread in enumerate_threads()]:

@@ -83,6 +83,11 @@ class BucketBlobs:
             found = await store.list(checked_key(folder)).collect_async()
         return sorted(each["path"] for each in found)
 
+    async def folders(self, folder: str) -> Sequence[str]:
+        async with self._asking() as store:
+            found = await store.list_with_delimiter_async(checked_key(folder))
+        return sorted(each.rpartition("/")[2] for each in found["common_prefixes"])
+
     async def delete(self, keys: Sequence[str]) -> None:
         async with self._asking() as store:
             await store.delete_async([checked_key(key) for key in keys])

@@ -9,13 +9,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from errno import ENOTDIR
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
 from typing import TypeVar
 
 from latchwork.adapters.blobs.deadline import DEADLINE_S, within
-from latchwork.kernel.blobs import BlobsUnavailable, checked_key
+from latchwork.kernel.blobs import BlobsUnavailable, checked_key, is_key
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class DirectoryBlobs:
         self._turn = asyncio.Lock()
 
     def __str__(self) -> str:
-        return str(self._root)
+        return self._root.absolute().as_uri()
 
     async def put(self, key: str, content: bytes) -> bool:
         path = self._root / checked_key(key)
@@ -46,6 +47,11 @@ class DirectoryBlobs:
         async with self._asking():
             paths = await self._done(_files, under)
         return sorted(path.relative_to(self._root).as_posix() for path in paths)
+
+    async def folders(self, folder: str) -> Sequence[str]:
+        under = self._root / checked_key(folder)
+        async with self._asking():
+            return sorted(await self._done(_folders, under))
 
     async def delete(self, keys: Sequence[str]) -> None:
         paths = [self._root / checked_key(key) for key in keys]
@@ -112,7 +118,10 @@ def _make(directory: Path) -> None:
     if directory.is_dir():
         return
     _make(directory.parent)
-    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), directory) from error
     _sync(directory.parent)
 
 
@@ -132,7 +141,26 @@ def _find(path: Path) -> bytes | None:
 
 
 def _files(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    found: list[Path] = []
+    for entry in _entries(directory):
+        if entry.is_dir(follow_symlinks=False):
+            found += _files(Path(entry))
+        elif entry.is_file() and not entry.name.startswith("."):
+            found.append(Path(entry))
+    return found
+
+
+def _folders(directory: Path) -> list[str]:
+    return [entry.name for entry in _entries(directory) if is_key(entry.name) and entry.is_dir()]
+
+
+def _entries(directory: Path) -> "list[os.DirEntry[str]]":
+    """What is in a directory, which may not be there; anything else that stands in the way is told."""
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _delete(paths: Sequence[Path]) -> None:
