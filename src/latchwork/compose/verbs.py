@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from latchwork.compose import importing
+from latchwork.compose import auditing, importing
 from latchwork.compose.control import Verb
 from latchwork.compose.encryption import keyring_of
 from latchwork.compose.platform import Platform
-from latchwork.compose.targets import acting_in, api_id_of, workspace_of
+from latchwork.compose.targets import acting_in, api_id_of
 from latchwork.domains.analytics import AnalyticsNotConfigured
 from latchwork.kernel.faults import BadRequest
 from latchwork.kernel.ids import new_request_id
@@ -106,22 +106,6 @@ async def encryption_status(platform: Platform) -> dict[str, Any]:
     return {"keyId": usage.key_id, "dataKeys": usage.data_keys, "missing": list(usage.missing)}
 
 
-async def verify_audit(platform: Platform, *, workspace: str | None = None) -> list[dict[str, Any]]:
-    """Whether the audit log holds, of one workspace or of all."""
-    tenants = await platform.workspaces.all()
-    if workspace is not None:
-        tenants = [await workspace_of(platform, workspace)]
-    found = []
-    for tenant in tenants:
-        checked = await platform.chains.check(tenant.id)
-        told = {"workspaceId": tenant.id, "name": tenant.name, "rows": checked.rows, "digest": checked.digest}
-        broken = checked.broken
-        if broken is not None:
-            told |= {"broken": {"seq": broken.seq, "reason": broken.reason}}
-        found.append(told)
-    return found
-
-
 VERBS: dict[str, Verb] = {
     "workspace.create": create_workspace,
     "root_key.create": create_root_key,
@@ -131,8 +115,8 @@ VERBS: dict[str, Verb] = {
     "key.explain": explain_key,
     "encryption.rotate": rotate_encryption,
     "encryption.status": encryption_status,
-    "audit.verify": verify_audit,
     "migrate": migrate,
+    **auditing.VERBS,
     **importing.VERBS,
 }
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 from latchwork.domains.audit import store
 from latchwork.domains.audit.faults import SealsUnavailable
@@ -50,16 +50,26 @@ class Chains:
         self.sealing = Sealing()
 
     async def check(self, workspace_id: str) -> Checked:
-        """The workspace's chain gone through, also against its seals; raises `SealsUnavailable`."""
+        """The workspace's chain gone through, also against its seals; raises `SealsUnavailable`.
+
+        One that the database does not know has a chain without rows.
+        """
+        async with _needed():
+            seals = await self._seals.of(workspace_id)
         sealed: dict[int, set[str]] = {}
-        try:
-            for seq, digest in await self._seals.of(workspace_id):
-                sealed.setdefault(seq, set()).add(digest)
-        except BlobsUnavailable as error:
-            raise SealsUnavailable(f"{SealsUnavailable.default_detail} {error}") from error
-        return await self._db.read(
+        for seq, digest in seals:
+            sealed.setdefault(seq, set()).add(digest)
+        checked = await self._db.read(
             lambda connection: store.checked(connection, workspace_id, sealed), workspace_id
         )
+        return replace(
+            checked, seals=len(seals), sealed_in=str(self._seals), sealed_to=max(sealed, default=0)
+        )
+
+    async def sealed(self) -> list[str]:
+        """The ids of workspaces of which there are seals; raises `SealsUnavailable`."""
+        async with _needed():
+            return await self._seals.workspaces()
 
     async def seal(self) -> int:
         """Note the ends of the chains that have grown; how many there were. Raises what stands in its way."""
@@ -135,3 +145,12 @@ class Chains:
         except BlobsUnavailable as error:
             self._thinned_again_ms = self._clock.now_ms() + _THINNED_AGAIN_MS
             _log.warning("Old seals of the audit log are not deleted for a day: %s", error)
+
+
+@asynccontextmanager
+async def _needed() -> AsyncIterator[None]:
+    """Without the seals that are read within, nobody can say that the log holds."""
+    try:
+        yield
+    except BlobsUnavailable as error:
+        raise SealsUnavailable(f"{SealsUnavailable.default_detail} {error}") from error

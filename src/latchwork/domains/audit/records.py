@@ -85,12 +85,18 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A chain that was gone through: `rows` hold, the last with `digest` (in hex); `broken` says what does not."""
+    """A chain that was gone through: `rows` hold, the last with `digest` (in hex); `broken` says what does not.
+
+    It was held against `seals` of them, which are in `sealed_in`; the last is of row `sealed_to`, 0 without any.
+    """
 
     workspace_id: str
     rows: int
     digest: str
     broken: Break | None
+    seals: int = 0
+    sealed_in: str = ""
+    sealed_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ class Seals:
         names = (_NAME.fullmatch(key.rpartition("/")[2]) for key in keys)
         return sorted((int(name[1]), name[2]) for name in names if name is not None)
 
+    async def workspaces(self) -> list[str]:
+        """The ids of those that have a folder for seals."""
+        await self.take_over()
+        return list(await self._blobs.folders(_FOLDER))
+
     async def keep(self, seal: Seal) -> bool:
         """Keep one durably; whether it is new."""
         key = _key(seal.workspace_id, seal.seq, seal.digest)
