@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from latchwork.cli.failures import Failure
+from latchwork.cli.performing import perform
+from latchwork.compose.data_dir import DataDir
 from tests.cli.processes import latchwork, serving
 
 ROOT_KEY = "rk_0f3c9a7e5b1d8264f0a1c2e3d4b5a697"
@@ -86,3 +89,29 @@ def test_a_workspace_that_is_gone_with_all_its_rows_is_missed(sealed: Path) -> N
     for nobody in ("ws_nobody", "ws_without_a_seal"):
         refused = latchwork(sealed, "audit", "verify", "--json", "--workspace", nobody)
         assert refused.error["detail"] == f"There is no workspace {nobody}."
+
+
+@pytest.mark.parametrize("command", ["audit verify", "encryption status", "import list", "key explain lw_1"])
+def test_what_only_reads_refuses_where_no_database_is_and_makes_none(tmp_path: Path, command: str) -> None:
+    refused = latchwork(tmp_path, *command.split(), "--data-dir", "nowhere", "--json")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.error["code"] == "cli/no_database"
+    assert refused.error["detail"].startswith("There is no database in nowhere. ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_was_owned_and_has_no_database_is_refused_once_its_owner_is_gone(
+    tmp_path: Path,
+) -> None:
+    directory = DataDir(tmp_path)
+    with directory.lock(), pytest.raises(Failure, match="is in use by process"):
+        perform("audit.verify", {}, data_dir=tmp_path, config=None, patience_s=0)
+    with pytest.raises(Failure, match="There is no database in"):
+        perform("audit.verify", {}, data_dir=tmp_path, config=None, patience_s=0)
+    assert not directory.database.exists()
+
+
+def test_a_database_without_a_workspace_is_told_of(tmp_path: Path) -> None:
+    latchwork(tmp_path, "migrate")
+    empty = latchwork(tmp_path, "audit", "verify")
+    assert (empty.code, empty.out) == (0, "There is no workspace, nor a seal of one.\n")

@@ -29,6 +29,8 @@ def verify(asked: Asked, workspace: str | None) -> None:
 
 
 def _tell(found: list[dict[str, Any]]) -> None:
+    if not found:
+        click.echo("There is no workspace, nor a seal of one.")
     for each in found:
         whose = each["workspaceId"] if each["name"] is None else f"{each['workspaceId']} ({each['name']})"
         if "broken" in each:

@@ -17,6 +17,10 @@ PATIENCE_S = 20.0
 """A server takes a moment from its lock to its socket, and from the end of its socket to its own; so do commands."""
 
 _PAUSE_S = 0.05
+_READING = frozenset(
+    ("audit.verify", "encryption.status", "import.list", "import.show", "key.explain", "key.verify")
+)
+"""Verbs of what is there already: for them no database is made."""
 
 
 Perform = Callable[..., Any]
@@ -54,7 +58,11 @@ def performing(
             until = time.monotonic() + patience_s
             while alone is None:
                 try:
+                    if verb in _READING and not directory.was_owned():
+                        _must_have_database(settings, directory)
                     stack.enter_context(directory.lock())
+                    if verb in _READING:  # who owned it until now may have been about to make it
+                        _must_have_database(settings, directory)
                     alone = stack.enter_context(_alone(settings))
                 except DataDirLocked as locked:
                     try:
@@ -67,6 +75,12 @@ def performing(
             return alone(verb, **arguments)
 
         yield each
+
+
+def _must_have_database(settings: Settings, directory: DataDir) -> None:
+    if settings.database_url is None and not directory.database.exists():
+        told = f"There is no database in {directory.path}. Its directory is named by --data-dir or LATCHWORK_DATA_DIR."
+        raise Failure("cli/no_database", told)
 
 
 @contextmanager

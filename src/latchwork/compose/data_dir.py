@@ -46,6 +46,13 @@ class DataDir:
         except OSError as error:
             raise _unusable(self.path, error) from error
 
+    def was_owned(self) -> bool:
+        """Whether somebody owns it, or once did; makes nothing. Raises `DataDirUnusable`."""
+        try:
+            return self._lock_file.exists()
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Own the directory for the block, creating it where needed; never waits.
