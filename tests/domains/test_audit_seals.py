@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from latchwork.compose.seals import seals_part
 from latchwork.domains import audit
 from latchwork.domains.audit import Chains, Seal, Sealing, Seals, SealsUnavailable
 from latchwork.domains.audit.chains import AGAIN_S, EVERY_S, STOP_S
@@ -13,6 +14,7 @@ from latchwork.domains.audit.seals import KEPT
 from latchwork.domains.workspaces import Workspaces, operator
 from latchwork.kernel.clock import ManualClock
 from latchwork.kernel.sql import ALL_WORKSPACES, Database
+from latchwork.surfaces.agent_service.health import Part
 from tests.domains.forging import rewrite, unguard
 from tests.domains.memory_blobs import Left, MemoryBlobs
 from tests.simulator.loop import VirtualLoop
@@ -187,10 +189,13 @@ class TestBounds:
 
 
 class OneLog:
-    """As much of a `Database` as sealing needs, with one log that never grows."""
+    """As much of a `Database` as sealing needs, with one log that never grows, once it is there."""
+
+    def __init__(self) -> None:
+        self.is_there = True
 
     async def read(self, _question: object, _workspace: str) -> list[Seal]:
-        return [Seal("ws_1", 7, "ab" * 32, 5)]
+        return [Seal("ws_1", 7, "ab" * 32, 5)] if self.is_there else []
 
 
 class LoopClock:
@@ -219,18 +224,38 @@ class TestAway:
 
         self._played(blobs, play)
 
-    def test_when_it_has_not_failed_it_is_done_every_hour(self) -> None:
+    def test_when_it_has_not_failed_it_is_done_again_after_a_minute_and_then_every_hour(self) -> None:
         blobs = MemoryBlobs()
 
         async def play(chains: Chains) -> None:
             await asyncio.sleep(1)
-            first_ms = chains.sealing.sealed_ms
-            await asyncio.sleep(EVERY_S - 2)
-            assert chains.sealing.sealed_ms == first_ms
-            await asyncio.sleep(2)
-            assert chains.sealing.sealed_ms == first_ms + EVERY_S * 1000
+            sealed_ms = chains.sealing.sealed_ms
+            for pause_s in (AGAIN_S, EVERY_S, EVERY_S):
+                await asyncio.sleep(pause_s - 2)
+                assert chains.sealing.sealed_ms == sealed_ms
+                await asyncio.sleep(2)
+                sealed_ms += int(pause_s * 1000)
+                assert chains.sealing.sealed_ms == sealed_ms
 
         self._played(blobs, play)
+
+    def test_a_log_that_is_begun_after_the_start_has_a_seal_in_a_minute_and_nothing_is_sealed_before(
+        self,
+    ) -> None:
+        blobs, log = MemoryBlobs(), OneLog()
+        log.is_there = False
+
+        async def play(chains: Chains) -> None:
+            await asyncio.sleep(1)
+            log.is_there = True
+            assert (chains.sealing, seals_part(chains)) == (Sealing(), Part("ok", {}))
+            await asyncio.sleep(AGAIN_S)
+            assert len(blobs.kept) == 1
+            sealed_ms = chains.sealing.sealed_ms
+            assert seals_part(chains) == Part("ok", {"sealedAt": sealed_ms})
+            assert LoopClock().now_ms() - 1_000 <= sealed_ms <= LoopClock().now_ms()
+
+        self._played(blobs, play, log)
 
     def test_a_store_that_is_there_again_at_the_stop_gets_its_seals(self) -> None:
         blobs = MemoryBlobs()
@@ -253,11 +278,13 @@ class TestAway:
         assert self._played(blobs, play) == STOP_S
 
     @staticmethod
-    def _played(blobs: MemoryBlobs, play: Callable[[Chains], Awaitable[None]]) -> float:
+    def _played(
+        blobs: MemoryBlobs, play: Callable[[Chains], Awaitable[None]], log: OneLog | None = None
+    ) -> float:
         """Sealing while that is played, then stopped; how long the stop took, in the seconds of that loop."""
 
         async def whole() -> float:
-            chains = Chains(OneLog(), Seals(blobs, Left()), LoopClock())  # type: ignore[arg-type]
+            chains = Chains(log or OneLog(), Seals(blobs, Left()), LoopClock())  # type: ignore[arg-type]
             chains.start()
             await play(chains)
             before_s = asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ from latchwork.kernel.sql import ALL_WORKSPACES, Database
 
 EVERY_S = 3600.0
 AGAIN_S = 60.0
-"""After it has failed."""
+"""After the start, where the first workspace is made a moment later, and after it has failed."""
 
 STOP_S = 5.0
 """How long a stop waits for the last seals."""
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How sealing fares: when it last succeeded, or since when it fails and why; in ms, 0 for not yet."""
+    """How sealing fares: when all there is was last sealed, or since when it fails and why; in ms, 0 for not yet."""
 
     sealed_ms: int = 0
     failing_since_ms: int = 0
@@ -38,7 +38,7 @@ class Sealing:
 
 
 class Chains:
-    """Checks the chains of all workspaces, and seals them when it starts, every hour and when it stops."""
+    """Checks the chains of all workspaces, and seals them when it starts, soon after, every hour and when it stops."""
 
     def __init__(self, db: Database, seals: Seals, clock: Clock) -> None:
         self._db = db
@@ -109,9 +109,12 @@ class Chains:
             )
 
     async def _keep_on(self) -> None:
+        await self._try_to_seal()
+        pause_s = AGAIN_S
         while True:
+            await asyncio.sleep(pause_s)
             await self._try_to_seal()
-            await asyncio.sleep(AGAIN_S if self.sealing.failing_since_ms else EVERY_S)
+            pause_s = AGAIN_S if self.sealing.failing_since_ms else EVERY_S
 
     async def _try_to_seal(self) -> None:
         try:
@@ -122,7 +125,7 @@ class Chains:
             known = isinstance(error, BlobsUnavailable)
             _log.error("The audit log could not be sealed: %s", error, exc_info=not known)
         else:
-            self.sealing = Sealing(self._clock.now_ms())
+            self.sealing = Sealing(self._clock.now_ms() if self._known else 0)
 
     async def _seal_each(self, heads: Iterable[Seal]) -> None:
         for head in heads:
