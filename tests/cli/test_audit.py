@@ -115,3 +115,10 @@ def test_a_database_without_a_workspace_is_told_of(tmp_path: Path) -> None:
     latchwork(tmp_path, "migrate")
     empty = latchwork(tmp_path, "audit", "verify")
     assert (empty.code, empty.out) == (0, "There is no workspace, nor a seal of one.\n")
+
+
+def test_a_row_that_is_hidden_from_the_list_is_told(sealed: Path) -> None:
+    changed(sealed, "DELETE FROM audit_terms WHERE seq = 2 AND term LIKE 'id:%'")
+    told = latchwork(sealed, "audit", "verify")
+    assert told.code == 1
+    assert "BROKEN. row 2 is not found by what it says; the 1 before it hold." in told.out

@@ -33,6 +33,14 @@ def link(previous: bytes, row: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(previous + content).digest()
 
 
+def terms(row: Mapping[Any, Any]) -> set[str]:
+    """What a row is found by: who did it, and of which ids and types its resources are."""
+    found = {f"actor:{row['actor'].get('id')}"} if row["actor"].get("id") is not None else set()
+    for resource in row["resources"]:
+        found |= {f"{kind}:{resource[kind]}" for kind in ("id", "type") if resource.get(kind) is not None}
+    return found
+
+
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What `after` says differently, as `before` and `after` it, by names as the API spells them.
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from latchwork.domains.audit.records import Break, Checked, Entry, Filter, Row, Seal
-from latchwork.domains.audit.rules import GENESIS, link
+from latchwork.domains.audit.rules import GENESIS, link, terms
 from latchwork.domains.audit.tables import audit_heads, audit_log, audit_terms
 from latchwork.kernel.ids import new_id
 from latchwork.kernel.principal import Principal
@@ -27,6 +27,7 @@ from latchwork.kernel.sql.statements import OF, unindexed, updating
 
 _CHUNK = 1_000
 _SORTED = 10_000  # rows of a span of time, at most: with more of them the log is walked in its order
+_Term = tuple[int, str]  # the number of its row, and itself
 _NOTHING: Mapping[int, Collection[str]] = {}
 _ADD = insert(audit_log)
 _HEAD = (
@@ -222,24 +223,81 @@ def first_break(
 def checked(
     connection: Connection, workspace_id: str, sealed: Mapping[int, Collection[str]] = _NOTHING
 ) -> Checked:
-    """The chain of a workspace gone through from its first row to its head.
+    """The chain of a workspace gone through from its first row to its head, and what its rows are found by.
 
     `sealed` are digests of rows, in hex, that were noted outside of the database: a log that was written anew, or
     cut off together with its head, does not hold them. One that was sealed after that too has two for one row.
     """
-    seq, digest = 0, GENESIS
-    for row in _all(connection, workspace_id):
+    seq, digest, count = 0, GENESIS, 0
+    for rows in _chunks(connection, workspace_id):
+        chained, reason = _chained(rows, seq, digest, sealed)
+        said = {(row["seq"], term) for row in chained for term in terms(row)}
+        if wrong := said ^ _kept(connection, workspace_id, said):
+            row = chained[min(wrong)[0] - seq - 1]
+            broken = Break(row["seq"], f"row {row['seq']} is not found by what it says")
+            return Checked(workspace_id, row["seq"] - 1, row["previous_digest"].hex(), broken)
+        if chained:
+            seq, digest, count = chained[-1]["seq"], chained[-1]["digest"], count + len(said)
+        if reason is not None:
+            return Checked(workspace_id, seq, digest.hex(), Break(seq + 1, reason))
+    ending = _end_break(connection, workspace_id, seq, digest, sealed)
+    return Checked(
+        workspace_id, seq, digest.hex(), ending or _stray_break(connection, workspace_id, seq, count)
+    )
+
+
+def _chained(
+    rows: Sequence[RowMapping], seq: int, digest: bytes, sealed: Mapping[int, Collection[str]]
+) -> tuple[list[RowMapping], str | None]:
+    """Those at the beginning that follow the row `seq` with `digest`, and why the one after them does not."""
+    chained: list[RowMapping] = []
+    for row in rows:
         seq += 1
         if row["seq"] != seq:
-            return Checked(workspace_id, seq - 1, digest.hex(), Break(seq, f"row {seq} is missing"))
+            return chained, f"row {seq} is missing"
         if row["previous_digest"] != digest or row["digest"] != link(digest, dict(row)):
-            broken = Break(seq, f"row {seq} does not match its digest")
-            return Checked(workspace_id, seq - 1, digest.hex(), broken)
+            return chained, f"row {seq} does not match its digest"
         digest = row["digest"]
         if any(each != digest.hex() for each in sealed.get(seq, ())):
-            broken = Break(seq, f"row {seq} is not the one that was sealed")
-            return Checked(workspace_id, seq - 1, digest.hex(), broken)
-    return Checked(workspace_id, seq, digest.hex(), _end_break(connection, workspace_id, seq, digest, sealed))
+            return chained, f"row {seq} is not the one that was sealed"
+        chained.append(row)
+    return chained, None
+
+
+def _kept(connection: Connection, workspace_id: str, said: Collection[_Term]) -> set[_Term]:
+    """All that is kept of these terms for these rows."""
+    found: set[_Term] = set()
+    if not said:
+        return found
+    wanted = sorted({term for _, term in said})
+    first, last = min(said)[0], max(said)[0]
+    kept = audit_terms.c
+    for start in range(0, len(wanted), _CHUNK):
+        question = select(kept.seq, kept.term).where(
+            kept.workspace_id == workspace_id,
+            kept.term.in_(wanted[start : start + _CHUNK]),
+            kept.seq.between(first, last),
+        )
+        found.update([(seq, term) for seq, term in connection.execute(question).all()])
+    return found
+
+
+def _stray_break(connection: Connection, workspace_id: str, seq: int, count: int) -> Break | None:
+    """The first row up to `seq` with terms that none beside it says either, where there are more than `count`."""
+    kept = audit_terms.c
+    mine = (kept.workspace_id == workspace_id) & kept.seq.between(1, seq)
+    if connection.scalar(select(func.count()).select_from(audit_terms).where(mine)) == count:
+        return None
+    counts = select(kept.seq, func.count()).where(mine).group_by(kept.seq)
+    by_row = {row.seq: row[1] for row in connection.execute(counts)}
+    strays = (
+        row["seq"]
+        for rows in _chunks(connection, workspace_id)
+        for row in rows
+        if by_row.get(row["seq"], 0) != len(terms(row))
+    )
+    first = next(strays, seq)
+    return Break(first, f"row {first} is found by what it does not say")
 
 
 def _end_break(
@@ -252,14 +310,11 @@ def _end_break(
     return Break(seq + 1, f"the log ends at row {seq}, row {last} was sealed") if last > seq else None
 
 
-def _all(connection: Connection, workspace_id: str) -> Iterator[RowMapping]:
+def _chunks(connection: Connection, workspace_id: str) -> Iterator[Sequence[RowMapping]]:
     """Every row in order, some at a time."""
     question = select(audit_log).where(audit_log.c.workspace_id == workspace_id).order_by(audit_log.c.seq)
     rows = connection.execute(question.limit(_CHUNK)).mappings().all()
     while rows:
-        yield from rows
-        rows = (
-            connection.execute(question.where(audit_log.c.seq > rows[-1]["seq"]).limit(_CHUNK))
-            .mappings()
-            .all()
-        )
+        yield rows
+        after = question.where(audit_log.c.seq > rows[-1]["seq"])
+        rows = connection.execute(after.limit(_CHUNK)).mappings().all()
