@@ -1,6 +1,7 @@
 """`latchwork audit verify`: says what holds, and exits with 1 when something does not."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,10 @@ def sealed(tmp_path: Path) -> Path:
 
 def changed(directory: Path, *statements: str) -> None:
     """Done to the database by somebody who owns it."""
-    connection = sqlite3.connect(directory / "latchwork-data" / "latchwork.db")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
+    with closing(sqlite3.connect(directory / "latchwork-data" / "latchwork.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
 
 
 def test_a_log_that_holds_and_one_that_does_not(tmp_path: Path) -> None:
@@ -41,6 +41,23 @@ def test_a_log_that_holds_and_one_that_does_not(tmp_path: Path) -> None:
     assert "BROKEN. the log ends at row 1, its head says 3; the 1 before it hold." in broken.out
     told = latchwork(tmp_path, "audit", "verify", "--json")
     assert (told.code, told.json[0]["broken"]["seq"]) == (1, 2)
+
+
+@pytest.mark.parametrize("same", ["seq", "id", "rowid"])
+def test_the_database_itself_refuses_to_replace_a_row_by_another(sealed: Path, same: str) -> None:
+    columns = "id, workspace_id, time_ms, event, actor, remote_ip, user_agent, correlation_id, resources"
+    columns += ", previous_digest, digest"
+    own = {"rowid": "99", "seq": "99", "id": "'log_99'"} | {same: same}
+    values = f"{own['rowid']}, {own['seq']}, 'Nothing happened', {columns.replace('id', own['id'], 1)}"
+    replace = (
+        f"INSERT OR REPLACE INTO audit_log (rowid, seq, display, {columns}) SELECT {values} FROM audit_log"
+    )
+    for statement in (f"{replace} WHERE seq = 2", f"{replace} WHERE seq = 1"):
+        with pytest.raises(sqlite3.IntegrityError, match="the audit log can only grow"):
+            changed(sealed, statement)
+    latchwork(sealed, "api", "create", "news")
+    (held,) = latchwork(sealed, "audit", "verify", "--json").json
+    assert "broken" not in held and held["rows"] == held["seals"]["lastRow"] + 1
 
 
 def test_it_tells_how_many_seals_it_found_where_and_up_to_which_row(sealed: Path) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from latchwork.kernel.sql.migrations import second_0016
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration; a shape test keeps it true, so that a start need not load Alembic to compare."""
 
 CALLED = "latchwork schema "
