@@ -5,15 +5,18 @@ from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     RowMapping,
+    Text,
     and_,
     bindparam,
     func,
     insert,
     or_,
     select,
+    text,
     type_coerce,
 )
 
@@ -36,6 +39,18 @@ _HEAD = (
     .with_for_update()
 )
 _MOVE = updating(audit_heads.c.workspace_id, ("seq", "digest"))
+
+_KEPT = select(audit_terms.c.seq, audit_terms.c.term).where(
+    audit_terms.c.workspace_id == bindparam("workspace_id"),
+    audit_terms.c.term.in_(bindparam("terms", expanding=True)),
+    audit_terms.c.seq.between(bindparam("first"), bindparam("last")),
+)
+# Term by term: for many at once PostgreSQL would go through all terms of the workspace.
+_KEPT_ON_POSTGRES = text(
+    "SELECT kept.seq, wanted.term FROM unnest(:terms) AS wanted(term), LATERAL (SELECT seq FROM audit_terms"
+    " WHERE workspace_id = :workspace_id AND audit_terms.term = wanted.term"
+    " AND seq BETWEEN :first AND :last OFFSET 0) AS kept"
+).bindparams(bindparam("terms", type_=ARRAY(Text)))
 
 
 def record(connection: Connection, who: Principal, now_ms: int, *entries: Entry) -> None:
@@ -191,8 +206,8 @@ def _holds(column: ColumnElement[Any], members: dict[str, str]) -> ColumnElement
 
     Looked for by taking it out, which both databases do alike, and letter by letter.
     """
-    text = type_coerce(column, Words)
-    return func.replace(text, msgspec.json.encode(members)[1:-1].decode(), "") != text
+    json = type_coerce(column, Words)
+    return func.replace(json, msgspec.json.encode(members)[1:-1].decode(), "") != json
 
 
 def heads(connection: Connection, now_ms: int) -> list[Seal]:
@@ -271,14 +286,11 @@ def _kept(connection: Connection, workspace_id: str, said: Collection[_Term]) ->
         return found
     wanted = sorted({term for _, term in said})
     first, last = min(said)[0], max(said)[0]
-    kept = audit_terms.c
+    question = _KEPT_ON_POSTGRES if connection.dialect.name == "postgresql" else _KEPT
     for start in range(0, len(wanted), _CHUNK):
-        question = select(kept.seq, kept.term).where(
-            kept.workspace_id == workspace_id,
-            kept.term.in_(wanted[start : start + _CHUNK]),
-            kept.seq.between(first, last),
-        )
-        found.update([(seq, term) for seq, term in connection.execute(question).all()])
+        given = {"workspace_id": workspace_id, "terms": wanted[start : start + _CHUNK]}
+        rows = connection.execute(question, given | {"first": first, "last": last})
+        found.update([(seq, term) for seq, term in rows.all()])
     return found
 
 
