@@ -117,6 +117,18 @@ async def test_nodes_share_their_seals_and_keep_one_of_each_end(database: Databa
     assert await reason_of(fourth, other) is None
 
 
+async def test_a_store_that_was_emptied_has_the_seals_again_a_day_later(database: Database) -> None:
+    blobs, clock = MemoryBlobs(), ManualClock()
+    chains = chains_of(database, blobs, clock)
+    await filled(database)
+    await chains.seal()
+    sealed = set(blobs.kept)
+    blobs.kept.clear()
+    clock.advance(DAY_MS)
+    await chains.seal()
+    assert sealed and set(blobs.kept) == sealed
+
+
 async def test_what_is_no_seal_is_passed_over(database: Database) -> None:
     workspace_id = await filled(database)
     blobs = MemoryBlobs()

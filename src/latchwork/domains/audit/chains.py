@@ -22,6 +22,9 @@ STOP_S = 5.0
 """How long a stop waits for the last seals."""
 
 _AT_A_TIME = 8
+_FORGOTTEN_AFTER_MS = 24 * 3600 * 1000
+"""So long it is believed that what was sealed still is: a store may be emptied, or brought back from a backup."""
+
 _THINNED_AGAIN_MS = 24 * 3600 * 1000
 """Where seals cannot be deleted, as is right for a bucket that is written once."""
 
@@ -45,6 +48,7 @@ class Chains:
         self._seals = seals
         self._clock = clock
         self._known: dict[str, str] = {}  # by workspace, the digest that was sealed last
+        self._known_until_ms = 0
         self._thinned_again_ms = 0
         self._task: asyncio.Task[None] | None = None
         self.sealing = Sealing()
@@ -76,6 +80,8 @@ class Chains:
         await self._seals.take_over()
         now_ms = self._clock.now_ms()
         heads = await self._db.read(lambda connection: store.heads(connection, now_ms), ALL_WORKSPACES)
+        if now_ms >= self._known_until_ms:
+            self._known, self._known_until_ms = {}, now_ms + _FORGOTTEN_AFTER_MS
         fresh = [head for head in heads if self._known.get(head.workspace_id) != head.digest]
         if not fresh:
             await self._seals.reach()
