@@ -38,7 +38,7 @@ assert platform  # with it every table is known
 NOBODYS = {"changes", "transaction_lanes"}
 """Tables that hold of tenants no more than ids, which units of every workspace write."""
 SEARCHED = {"key_texts", "identity_search_texts"}
-"""Tables of texts, of which nothing but ids is taken: a policy would keep PostgreSQL from their trigrams."""
+"""Tables of texts, of which nothing is shown but what ids lead to: a policy would keep PostgreSQL from trigrams."""
 FENCED = [table for table in metadata.sorted_tables if table.name not in NOBODYS | SEARCHED]
 TENANTS = ("ws_acme", "ws_other")
 ROOT = {"workspace_id": OPERATOR_ID, "keyspace_id": f"keyspaces {OPERATOR_ID}"}

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, text
 
 _TRIGRAMS = 8  # of a long search that are looked up; the text itself is compared in the end
 _RAREST = 3  # of those that overlap
+_WEIGHED = 16  # of a long search whose frequency is asked for
 _WORD = re.compile(r"[^\W_]{3,}")  # that PostgreSQL has trigrams of
 _BETWEEN = "\x1f"  # fields stand apart, so that nothing is found across two of them
 
@@ -66,12 +67,13 @@ class Sample:
 
         Going through those that all rows have takes longer than all the rest of a search.
         """
-        found = dict.fromkeys(folded[at : at + 3] for at in range(len(folded) - 2))
-        return _all_of(sorted(found, key=self._share)[:_RAREST])
+        found = list(dict.fromkeys(folded[at : at + 3] for at in range(len(folded) - 2)))
+        weighed = found[:: 1 + len(found) // _WEIGHED]
+        return _all_of(sorted(weighed, key=self._share)[:_RAREST])
 
     def rare_word(self, folded: str) -> str | None:
         """The word of `folded` that fewest texts hold, if it is rare: PostgreSQL looks it up alone."""
-        found = min(_WORD.findall(folded), key=self._share, default=None)
+        found = min(_WORD.findall(folded)[:_WEIGHED], key=self._share, default=None)
         return found if found is not None and self._share(found) <= self._rare else None
 
     def _share(self, part: str) -> float:

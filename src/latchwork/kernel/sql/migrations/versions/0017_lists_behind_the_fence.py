@@ -2,7 +2,7 @@
 
 Below a policy it looks up by comparisons of columns, and by nothing that could tell of rows it rejects: not by
 `lower()`, `coalesce()` or `LIKE`. So what keys are ordered by becomes columns, and the texts that searches go
-through stand in tables without a policy, from which nothing but ids is taken.
+through stand in tables without a policy, from which nothing is shown but what ids lead to.
 """
 
 import sqlalchemy as sa
