@@ -14,10 +14,16 @@ from tests.engines.fault_proxy import FaultProxy, fault_proxy
 from tests.engines.postgres import Postgres, cluster, on_a_loop_of_its_own
 from tests.engines.redis import Redis, redis_server
 from tests.engines.s3 import S3, s3_server
+from tests.engines.stalls import watch_for_stalls
 
 # No test depends on how fast the machine is.
 settings.register_profile("latchwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("latchwork")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that stands still is ended, and tells where."""
+    watch_for_stalls(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,7 +1,6 @@
 """Programs that tests start: on a free port, and gone when the tests are."""
 
-import ctypes
-import signal
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,25 +22,22 @@ def free_port() -> int:
 
 
 _starter = ThreadPoolExecutor(1, thread_name_prefix="programs")
+_setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
 
 
 def start(command: Sequence[str | Path], output: IO[bytes], **options: Any) -> "subprocess.Popen[bytes]":
     """Start a program that the kernel ends should the tests be killed outright; `options` are those of `Popen`.
 
     What the kernel watches is the thread that has started it: one that lives as long as the tests do. Those of
-    an event loop end with the test, and took servers of the whole session with them.
+    an event loop end with the test, and took servers of the whole session with them. The program asks for that
+    itself, by setpriv: Python that runs between fork and exec may wait for ever for a lock of another thread.
     """
+    ending = [_setpriv, "--pdeathsig", "INT"] if _setpriv else []
 
     def started() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_end_with_parent, **options)
+        return subprocess.Popen([*ending, *command], stdout=output, stderr=output, **options)
 
     return _starter.submit(started).result()
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(death_signal, signal.SIGINT)
 
 
 def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
