@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tests.engines.programs import free_port, start
+from tests.engines.programs import as_user, free_port, start
 
 T = TypeVar("T")
 OLDEST = 15
@@ -102,8 +102,7 @@ class Postgres:
         arguments = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={SUPERUSER}", "--no-sync"]
         locale = ["--encoding=UTF8", "--no-locale", "--locale-provider=libc"]
         made = subprocess.run(
-            [programs() / "initdb", f"--pgdata={self.data}", *arguments, *locale],
-            user=self._user,
+            [*as_user(self._user), programs() / "initdb", f"--pgdata={self.data}", *arguments, *locale],
             cwd=self.home,
             capture_output=True,
             text=True,

@@ -1,14 +1,13 @@
 """Programs that tests start: on a free port, and gone when the tests are."""
 
-import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 _START_DEADLINE_S = 30
 
@@ -22,22 +21,34 @@ def free_port() -> int:
 
 
 _starter = ThreadPoolExecutor(1, thread_name_prefix="programs")
-_setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
 
 
-def start(command: Sequence[str | Path], output: IO[bytes], **options: Any) -> "subprocess.Popen[bytes]":
-    """Start a program that the kernel ends should the tests be killed outright; `options` are those of `Popen`.
+def start(
+    command: Sequence[str | Path],
+    output: IO[bytes],
+    *,
+    user: str | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a program, as another user where one is named, that the kernel ends should the tests be killed outright.
 
     What the kernel watches is the thread that has started it: one that lives as long as the tests do. Those of
     an event loop end with the test, and took servers of the whole session with them. The program asks for that
-    itself, by setpriv: Python that runs between fork and exec may wait for ever for a lock of another thread.
+    itself, by setpriv: what runs between fork and exec may wait for ever for a lock of another thread.
     """
-    ending = [_setpriv, "--pdeathsig", "INT"] if _setpriv else []
+    ending = ["setpriv", "--pdeathsig", "INT"] if sys.platform == "linux" else []
 
     def started() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen([*ending, *command], stdout=output, stderr=output, **options)
+        whole = [*as_user(user), *ending, *command]
+        return subprocess.Popen(whole, stdout=output, stderr=output, cwd=cwd, env=env)
 
     return _starter.submit(started).result()
+
+
+def as_user(user: str | None) -> list[str]:
+    """What to put before a command that `user` is to run; only root can, on Linux."""
+    return [] if user is None else ["setpriv", "--reuid", user, "--regid", user, "--init-groups"]
 
 
 def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
