@@ -16,8 +16,12 @@ trap 'rm -rf "$TMPDIR"' EXIT
 # Tests start the program hundreds of times: what one has compiled, the others read.
 unset PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX=$TMPDIR/compiled
+# What they measure must not stand still.
+export PYTHONPATH=$PWD/scripts/measured
 # Two at a time, as that many cores are to be expected; a file stays together, with the servers that it starts.
 # In the order of names: a file with few tests is not kept for the end, where one that takes long keeps all waiting.
+# A worker that was ended ends the run: others may wait for its part for ever.
 # Short paths, as those of sockets may have a hundred characters only.
-.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --basetemp="$TMPDIR/t" --cov --cov-report= --durations=20
+.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
+  --basetemp="$TMPDIR/t" --cov --cov-report= --durations=20
 .venv/bin/python scripts/coverage_floors.py

@@ -18,11 +18,12 @@ _LEAVE_S = 30.0
 
 
 class Stalls:
-    """Follows which tests run, of all workers; one that outlived the watchdog by a tenth ends the run."""
+    """Follows which tests run, of all workers: one that outlived the watchdog by a tenth, or silence, ends the run."""
 
     def __init__(self, watchdog_s: float) -> None:
         self._limit_s = watchdog_s * 1.1
         self._began: dict[str, float] = {}
+        self._heard = time.monotonic()
         self._over = threading.Event()
 
     def pytest_sessionstart(self) -> None:
@@ -33,9 +34,10 @@ class Stalls:
         self._over.set()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._began[nodeid] = time.monotonic()
+        self._heard = self._began[nodeid] = time.monotonic()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._heard = time.monotonic()
         self._began.pop(nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -44,7 +46,7 @@ class Stalls:
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_S):
-            if any(took > self._limit_s for took in self._running().values()):
+            if max([time.monotonic() - self._heard, *self._running().values()]) > self._limit_s:
                 self._tell("the run stands still")
                 os.kill(os.getpid(), signal.SIGINT)
                 if not self._over.wait(_LEAVE_S):
@@ -61,10 +63,8 @@ class Stalls:
         return {name: now - began for name, began in self._began.copy().items()}
 
     def _tell(self, why: str) -> None:
-        lines = [
-            f"\n{why}; it waits for",
-            *(f"  {name}, for {took:.0f} s" for name, took in self._running().items()),
-        ]
+        tests = [f"  {name}, for {took:.0f} s" for name, took in self._running().items()] or ["  no test"]
+        lines = [f"\n{why}; it waits for", *tests]
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, ("\n".join(lines) + "\n").encode())
 
 

@@ -31,24 +31,22 @@ def test_never_begins():
 """
 
 
-def _run(place: Path, test: str) -> "subprocess.Popen[bytes]":
-    (place / "conftest.py").write_text(_WATCHED)
+_SILENT = """
+def pytest_runtestloop(session):
+    import time
+    time.sleep(600)
+"""
+
+
+def _run(
+    place: Path, test: str, more: str = "", how: tuple[str, ...] = ("-n", "1")
+) -> "subprocess.Popen[bytes]":
+    (place / "conftest.py").write_text(_WATCHED + more)
     (place / "test_held.py").write_text(test)
     (place / "pytest.ini").write_text(
         f"[pytest]\npythonpath = {ROOT}\nfaulthandler_timeout = 3\nfaulthandler_exit_on_timeout = true\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-n",
-        "1",
-        "--dist",
-        "loadfile",
-        "-p",
-        "no:cacheprovider",
-        str(place),
-    ]
+    command = [sys.executable, "-m", "pytest", *how, "-p", "no:cacheprovider", str(place)]
     with (place / "told").open("wb") as told:  # a pipe would be held open too
         return subprocess.Popen(command, cwd=place, stdout=told, stderr=told)
 
@@ -60,6 +58,12 @@ def test_a_run_whose_worker_ended_unseen_is_ended_and_tells_the_test(tmp_path: P
     assert (
         "the run stands still; it waits for\n  test_held.py::test_holds_the_pipe_of_its_worker, for " in told
     )
+
+
+def test_a_run_of_which_nothing_is_heard_is_ended(tmp_path: Path) -> None:
+    run = _run(tmp_path, _HELD, _SILENT, ("-p", "no:xdist"))
+    assert run.wait(timeout=120) == pytest.ExitCode.INTERRUPTED
+    assert "the run stands still; it waits for\n  no test\n" in (tmp_path / "told").read_text()
 
 
 def test_a_run_that_is_told_to_end_tells_what_it_waits_for(tmp_path: Path) -> None:
