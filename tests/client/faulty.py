@@ -108,7 +108,10 @@ def _whole(connection: socket.socket) -> bytes:
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
     )
     while len(body) < length:
-        body += connection.recv(65_536)
+        more = connection.recv(65_536)
+        if not more:
+            return b""
+        body += more
     return head + b"\r\n\r\n" + body
 
 
