@@ -21,6 +21,7 @@ def _settrace_keeping(func: "TraceFunction | None") -> None:
     def begun(frame: FrameType, event: Any, argument: object) -> Any:
         import greenlet
 
+        greenlet._greenlet.enable_optional_cleanup(False)  # which would look for who keeps it, at length
         _kept.append(greenlet.getcurrent())
         return func(frame, event, argument) if func else None
 
