@@ -1,6 +1,7 @@
 """A proxy before a server that loses what it is told to lose."""
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ class FaultyProxy:
         self.only = b""
         self.struck = threading.Event()
         """Set when a fault has met a request."""
+        self.left = sys.maxsize
+        """How many bytes of answers still pass; where they are used up, connections end."""
         self._open: set[socket.socket] = set()
         self._deaf: set[socket.socket] = set()
 
@@ -75,7 +78,10 @@ class FaultyProxy:
                 if near in self._deaf:
                     near.shutdown(socket.SHUT_RDWR)
                     return
-                near.sendall(data)
+                near.sendall(data[: self.left])
+                self.left -= len(data)
+                if self.left <= 0:
+                    break
             near.shutdown(socket.SHUT_RDWR)
 
 

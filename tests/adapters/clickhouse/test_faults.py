@@ -162,9 +162,9 @@ def test_an_answer_that_breaks_off_is_no_shorter_answer(
     store.ingest(read("b_1", Draft().frame(events, [])))
     pairs = "key_verifications_v1 AS a INNER JOIN key_verifications_v1 AS b ON a.key_id = b.key_id"
     fence = Fence("verifications", "ws_1", None, NOW_MS, NOW_MS + HOUR_MS)
+    proxy.left = 10_000_000  # of some thirty million bytes
     rows = store.ask(understood(f"SELECT b.request_id FROM {pairs}", fence), 60.0)
     assert next(rows)
-    proxy.close()
     with pytest.raises(AnalyticsUnavailable):
         list(rows)
     store.close()
