@@ -18,14 +18,18 @@ _kept: list[object] = []
 
 
 def _settrace_keeping(func: "TraceFunction | None") -> None:
+    if func is None:
+        _settrace(None)
+        return
+
     def begun(frame: FrameType, event: Any, argument: object) -> Any:
         import greenlet
 
         greenlet._greenlet.enable_optional_cleanup(False)  # which would look for who keeps it, at length
         _kept.append(greenlet.getcurrent())
-        return func(frame, event, argument) if func else None
+        return func(frame, event, argument)
 
-    _settrace(begun if func else None)
+    _settrace(begun)
 
 
 threading.settrace = _settrace_keeping

@@ -1,7 +1,8 @@
 """What to do when a run of the tests stands still: tell which tests it waits for, and end it as failed.
 
 The watchdog of pytest ends a worker whose test takes too long. Where a process that the worker forked holds the
-worker's pipe open, nobody sees that end, and the run would wait for ever.
+worker's pipe open, nobody sees that end, and the run would wait for ever. So it would for the part of a worker that
+ended, which others are not always given.
 """
 
 import os

@@ -17,7 +17,6 @@ def pytest_configure(config):
 """
 _HELD = """
 import os
-import sys
 import time
 
 def test_holds_the_pipe_of_its_worker():
